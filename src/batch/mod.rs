@@ -1,0 +1,1 @@
+//! The batch room: to come.

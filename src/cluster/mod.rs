@@ -1,0 +1,1 @@
+//! The cluster room: to come.
