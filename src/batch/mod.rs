@@ -1,1 +1,33 @@
-//! The batch room: to come.
+//! Record batches: what one holds, whether it may pass as it is, and how it is rewritten where it may not.
+//!
+//! The record bytes of a Fetch answer are cut into [`Piece`]s by [`batches`]. For each [`RawBatch`], [`judge()`] looks at
+//! its header alone and gives a [`Verdict`]; then [`pass`] patches the 61 bytes of its header, or [`rebuild()`] opens it
+//! and keeps the records that belong to the [`Span`](crate::kafka::Span) being copied. Both make an [`Outgoing`], which
+//! is stamped and handed to Produce. [`open`] is for whoever wants to look at the records themselves.
+//!
+//! All of it is pure, and none of it trusts what it reads: no byte of a batch can make it panic or hold more memory
+//! than the bytes that are there and the caps of [`Rules`] allow.
+
+#![deny(clippy::indexing_slicing)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+mod codec;
+mod crc;
+mod error;
+mod header;
+mod judge;
+mod patch;
+mod pieces;
+mod rebuild;
+mod records;
+#[cfg(test)]
+mod testing;
+
+pub use codec::{Codec, CodecError, CodecFault, CodecSet};
+pub use error::{BatchError, BatchErrorKind};
+pub use header::{Attributes, BatchHeader, HEADER_SIZE};
+pub use judge::{AppendTime, DropReason, RewriteReason, Rules, Transactions, UnsupportedReason, Verdict, judge};
+pub use patch::{Outgoing, pass};
+pub use pieces::{Batches, Piece, RawBatch, batches, check};
+pub use rebuild::rebuild;
+pub use records::{Headers, Opened, Record, Records, open};

@@ -1,0 +1,336 @@
+//! What becomes of a batch, decided from its header alone.
+//!
+//! Everything a broker would refuse that the header shows is decided here, in front of the wire: brokers up to 1.1 answer
+//! such slips by closing the connection, or store them and corrupt their offsets.
+
+use crate::batch::codec::{Codec, CodecSet};
+use crate::batch::header::BatchHeader;
+use crate::kafka::Span;
+use crate::kafka::units::Count;
+use std::fmt;
+
+/// What decides besides the header: what the target takes, and the choices of the run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// The target topic's max.message.bytes: the largest batch it takes, header included, in bytes. `None`: not known,
+    /// the target's own refusal decides.
+    pub max_batch_bytes: Option<usize>,
+    /// The largest record timestamp the target takes now, in ms since 1970 (message.timestamp.after.max.ms, an hour
+    /// ahead by default since 4.0). `None`: no limit, or not known.
+    pub latest_timestamp: Option<i64>,
+    /// The codecs the target can store.
+    pub codecs: CodecSet,
+    /// What becomes of timestamps that the source's brokers set.
+    pub append_time: AppendTime,
+    /// What becomes of the records of transactions.
+    pub transactions: Transactions,
+    /// The most bytes the records of one batch may take when they are decompressed.
+    pub max_decoded_bytes: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            max_batch_bytes: None,
+            latest_timestamp: None,
+            codecs: CodecSet::ALL,
+            append_time: AppendTime::Keep,
+            transactions: Transactions::Refuse,
+            max_decoded_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Rules {
+    /// Why the target would refuse a batch of this size in bytes and largest timestamp.
+    pub fn refusal(&self, size: usize, max_timestamp: i64) -> Option<UnsupportedReason> {
+        match (self.max_batch_bytes, self.latest_timestamp) {
+            (Some(limit), _) if size > limit => Some(UnsupportedReason::TooLarge { size, limit }),
+            (_, Some(limit)) if max_timestamp > limit => {
+                Some(UnsupportedReason::Timestamp { timestamp: max_timestamp, limit })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What becomes of timestamps that the source's brokers set (message.timestamp.type=LogAppendTime).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AppendTime {
+    /// They become the records' own: consumers of the target see what those of the source saw.
+    Keep,
+    /// The target topic stamps its own, so nothing is lost by not keeping them.
+    TargetStamps,
+}
+
+/// What becomes of the records of transactions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transactions {
+    /// A transactional batch is not copied: nothing was done to tell committed from aborted.
+    Refuse,
+    /// The batches that are judged are those of committed transactions; the aborted were left out before.
+    Committed,
+}
+
+/// What becomes of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It is sent as it is, with a patched header.
+    Pass,
+    /// It must be opened and its records written anew.
+    Rewrite(RewriteReason),
+    /// Nothing of it is sent, and nothing is missing.
+    Drop(DropReason),
+    /// It should be sent and can't be: the lane stops in front of it.
+    Unsupported(UnsupportedReason),
+}
+
+/// Why a batch must be opened.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum RewriteReason {
+    /// It begins before the first offset to copy, or ends behind the last.
+    Boundary,
+    /// Compaction took records out, and no broker takes a batch with gaps.
+    Gaps,
+    /// Its records carry the time of their append, which must become their own.
+    AppendTime,
+}
+
+impl RewriteReason {
+    /// The name in results; it stays as it is.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Boundary => "boundary",
+            Self::Gaps => "gaps",
+            Self::AppendTime => "append_time",
+        }
+    }
+}
+
+/// Why nothing of a batch is sent.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum DropReason {
+    /// None of its offsets are to be copied.
+    Outside,
+    /// It ends a transaction, or is another record for brokers only; no consumer sees it.
+    Control,
+    /// The log cleaner left its header and no record.
+    Empty,
+}
+
+impl DropReason {
+    /// The name in results; it stays as it is.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outside => "outside",
+            Self::Control => "control",
+            Self::Empty => "empty",
+        }
+    }
+}
+
+/// Why a batch that should be sent can't be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UnsupportedReason {
+    /// It belongs to a transaction.
+    Transactional,
+    /// It is a message set of a format before magic 2.
+    Legacy {
+        /// The format's version, 0 or 1.
+        magic: i8,
+    },
+    /// It is larger than the target topic takes.
+    TooLarge {
+        /// The batch, in bytes.
+        size: usize,
+        /// The target topic's max.message.bytes.
+        limit: usize,
+    },
+    /// Its newest record is too far in the future for the target.
+    Timestamp {
+        /// The newest timestamp, in ms since 1970.
+        timestamp: i64,
+        /// The largest one the target takes.
+        limit: i64,
+    },
+    /// The target can't store its codec.
+    Codec(Codec),
+    /// Its codec bits stand for none that Kafka has.
+    UnknownCodec(i16),
+}
+
+impl UnsupportedReason {
+    /// The name in results; it stays as it is.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transactional => "transactional",
+            Self::Legacy { .. } => "legacy_format",
+            Self::TooLarge { .. } => "batch_too_large",
+            Self::Timestamp { .. } => "timestamp_rejected",
+            Self::Codec(_) => "codec_unsupported",
+            Self::UnknownCodec(_) => "codec_unknown",
+        }
+    }
+}
+
+impl fmt::Display for UnsupportedReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transactional => write!(f, "it belongs to a transaction, which can't be copied yet"),
+            Self::Legacy { magic } => {
+                write!(f, "it is of the old message format (magic {magic}), which can't be copied yet")
+            }
+            Self::TooLarge { size, limit } => {
+                let count = |bytes: usize| Count(i64::try_from(bytes).unwrap_or(i64::MAX));
+                write!(f, "it has {} bytes, the target topic takes {}; ", count(*size), count(*limit))?;
+                write!(f, "raise max.message.bytes of the topic to at least {size}")
+            }
+            Self::Timestamp { timestamp, limit } => write!(
+                f,
+                "its newest record is of {timestamp} (ms since 1970), the target takes none beyond {limit}; \
+                 raise the topic's message.timestamp.after.max.ms"
+            ),
+            Self::Codec(codec) => write!(f, "it is compressed with {codec}, which the target can't store"),
+            Self::UnknownCodec(bits) => write!(f, "compression codec {bits} is none that Kafka has"),
+        }
+    }
+}
+
+/// What becomes of a batch with this header, where the offsets of `span` are to be copied.
+pub fn judge(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
+    if header.next_offset() <= span.start || header.base_offset >= span.end {
+        return Verdict::Drop(DropReason::Outside);
+    }
+    if header.is_control() {
+        return Verdict::Drop(DropReason::Control);
+    }
+    if header.records == 0 {
+        return Verdict::Drop(DropReason::Empty);
+    }
+    if header.is_transactional() && rules.transactions == Transactions::Refuse {
+        return Verdict::Unsupported(UnsupportedReason::Transactional);
+    }
+    match header.codec() {
+        Err(bits) => return Verdict::Unsupported(UnsupportedReason::UnknownCodec(bits)),
+        Ok(codec) if !rules.codecs.contains(codec) => return Verdict::Unsupported(UnsupportedReason::Codec(codec)),
+        Ok(_) => {}
+    }
+    if header.base_offset < span.start || header.next_offset() > span.end {
+        return Verdict::Rewrite(RewriteReason::Boundary);
+    }
+    if header.has_gaps() {
+        return Verdict::Rewrite(RewriteReason::Gaps);
+    }
+    if header.is_append_time() && rules.append_time == AppendTime::Keep {
+        return Verdict::Rewrite(RewriteReason::AppendTime);
+    }
+    // Last, because a rewritten batch has another size: `rebuild` asks the same of what it made.
+    match rules.refusal(header.size(), header.max_timestamp) {
+        Some(reason) => Verdict::Unsupported(reason),
+        None => Verdict::Pass,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::header::Attributes;
+    use crate::batch::testing::{batch, some_models};
+
+    /// Offsets 100 to 102.
+    fn header() -> BatchHeader {
+        BatchHeader::parse(&batch(&some_models(), 100, Codec::Zstd)).expect("sound")
+    }
+
+    fn flagged(bits: i16) -> BatchHeader {
+        let header = header();
+        BatchHeader { attributes: Attributes(header.attributes.0 | bits), ..header }
+    }
+
+    fn verdict(header: &BatchHeader, start: i64, end: i64) -> Verdict {
+        judge(header, Span::new(start, end), &Rules::default())
+    }
+
+    #[test]
+    fn an_ordinary_batch_passes_up_to_both_edges() {
+        assert_eq!(verdict(&header(), 100, 103), Verdict::Pass);
+        assert_eq!(verdict(&header(), 0, 1_000), Verdict::Pass);
+        assert_eq!(verdict(&flagged(0x40), 0, 1_000), Verdict::Pass, "the delete-horizon bit is cleared on the way");
+    }
+
+    #[test]
+    fn a_batch_that_crosses_an_edge_is_rewritten_and_one_beyond_it_dropped() {
+        assert_eq!(verdict(&header(), 101, 200), Verdict::Rewrite(RewriteReason::Boundary));
+        assert_eq!(verdict(&header(), 0, 102), Verdict::Rewrite(RewriteReason::Boundary));
+        assert_eq!(verdict(&header(), 103, 200), Verdict::Drop(DropReason::Outside));
+        assert_eq!(verdict(&header(), 0, 100), Verdict::Drop(DropReason::Outside));
+    }
+
+    #[test]
+    fn control_batches_and_empty_ones_are_dropped() {
+        assert_eq!(verdict(&flagged(0x30), 0, 1_000), Verdict::Drop(DropReason::Control));
+        let empty = BatchHeader { records: 0, ..header() };
+        assert_eq!(verdict(&empty, 101, 1_000), Verdict::Drop(DropReason::Empty));
+    }
+
+    #[test]
+    fn gaps_are_never_passed_on() {
+        let gaps = BatchHeader { last_offset_delta: 3, ..header() };
+        assert_eq!(verdict(&gaps, 0, 1_000), Verdict::Rewrite(RewriteReason::Gaps));
+    }
+
+    #[test]
+    fn append_time_is_kept_unless_the_target_stamps_its_own() {
+        assert_eq!(verdict(&flagged(0x08), 0, 1_000), Verdict::Rewrite(RewriteReason::AppendTime));
+        let rules = Rules { append_time: AppendTime::TargetStamps, ..Rules::default() };
+        assert_eq!(judge(&flagged(0x08), Span::new(0, 1_000), &rules), Verdict::Pass);
+    }
+
+    #[test]
+    fn a_transaction_is_copied_only_where_the_aborted_ones_were_left_out() {
+        let unsupported = Verdict::Unsupported(UnsupportedReason::Transactional);
+        assert_eq!(verdict(&flagged(0x10), 0, 1_000), unsupported);
+        let rules = Rules { transactions: Transactions::Committed, ..Rules::default() };
+        assert_eq!(judge(&flagged(0x10), Span::new(0, 1_000), &rules), Verdict::Pass);
+    }
+
+    #[test]
+    fn what_the_target_would_refuse_is_known_before_it_is_sent() {
+        let header = header();
+        let span = Span::new(0, 1_000);
+        let (size, newest) = (header.size(), header.max_timestamp);
+        let limits = |bytes, timestamp| Rules {
+            max_batch_bytes: Some(bytes),
+            latest_timestamp: Some(timestamp),
+            ..Rules::default()
+        };
+        assert_eq!(judge(&header, span, &limits(size, newest)), Verdict::Pass);
+        assert_eq!(
+            judge(&header, span, &limits(size - 1, newest)),
+            Verdict::Unsupported(UnsupportedReason::TooLarge { size, limit: size - 1 })
+        );
+        assert_eq!(
+            judge(&header, span, &limits(size, newest - 1)),
+            Verdict::Unsupported(UnsupportedReason::Timestamp { timestamp: newest, limit: newest - 1 })
+        );
+        let old = Rules { codecs: CodecSet::ALL.without(Codec::Zstd), ..Rules::default() };
+        assert_eq!(judge(&header, span, &old), Verdict::Unsupported(UnsupportedReason::Codec(Codec::Zstd)));
+        assert_eq!(verdict(&flagged(0x07), 0, 1_000), Verdict::Unsupported(UnsupportedReason::UnknownCodec(7)));
+    }
+
+    #[test]
+    fn a_batch_that_must_be_opened_is_not_refused_for_the_size_it_had() {
+        let rules = Rules { max_batch_bytes: Some(70), ..Rules::default() };
+        let cut = judge(&header(), Span::new(102, 1_000), &rules);
+        assert_eq!(cut, Verdict::Rewrite(RewriteReason::Boundary));
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        assert_eq!(
+            UnsupportedReason::TooLarge { size: 2_310_944, limit: 1_048_588 }.to_string(),
+            "it has 2,310,944 bytes, the target topic takes 1,048,588; \
+             raise max.message.bytes of the topic to at least 2310944"
+        );
+    }
+}

@@ -1,0 +1,208 @@
+//! A batch on its way to the target: a header of ours in front of records that are not touched.
+
+use crate::batch::codec::Codec;
+use crate::batch::crc;
+use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE, LEAST_LENGTH};
+use crate::batch::pieces::RawBatch;
+use crate::kafka::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp};
+use bytes::Bytes;
+
+/// What a batch carries that no idempotent producer has stamped.
+const UNSTAMPED: Stamp = Stamp { producer: ProducerId(-1), epoch: ProducerEpoch(-1), sequence: Sequence(-1) };
+
+/// A batch as Produce sends it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outgoing {
+    /// `header` as bytes.
+    head: [u8; HEADER_SIZE],
+    header: BatchHeader,
+    body: Bytes,
+    source: Span,
+}
+
+/// The batch as it is, its header patched: base offset 0, no leader epoch, no stamp, and none of the bits that
+/// [`Attributes::sendable`] names. The body is a slice of the batch, and its CRC is derived from the batch's, so bytes
+/// that changed since the source stored them still make a wrong CRC.
+pub fn pass(batch: &RawBatch) -> Outgoing {
+    let header = *batch.header();
+    let mut outgoing = Outgoing {
+        head: header.encode(),
+        header,
+        body: batch.payload(),
+        source: Span { start: header.base_offset, end: header.next_offset() },
+    };
+    outgoing.replace(BatchHeader {
+        base_offset: Offset(0),
+        leader_epoch: LeaderEpoch(-1),
+        attributes: header.attributes.sendable(),
+        ..header
+    });
+    outgoing.stamp(UNSTAMPED);
+    outgoing
+}
+
+#[expect(clippy::len_without_is_empty, reason = "a batch has a header, so its length is never 0")]
+impl Outgoing {
+    /// A batch of records that were written anew: `records` of them, without gaps.
+    pub(super) fn new(codec: Codec, records: i32, timestamps: Timestamps, body: Bytes, source: Span) -> Self {
+        let mut header = BatchHeader {
+            base_offset: Offset(0),
+            length: u32::try_from(body.len()).unwrap_or(u32::MAX).saturating_add(LEAST_LENGTH),
+            leader_epoch: LeaderEpoch(-1),
+            magic: 2,
+            crc: 0,
+            attributes: Attributes::plain(codec),
+            last_offset_delta: records.saturating_sub(1),
+            base_timestamp: timestamps.base,
+            max_timestamp: timestamps.max,
+            producer: UNSTAMPED.producer,
+            epoch: UNSTAMPED.epoch,
+            base_sequence: UNSTAMPED.sequence,
+            records,
+        };
+        header.crc = crc32c::crc32c_append(crc32c::crc32c(covered(&header.encode())), &body);
+        Self { head: header.encode(), header, body, source }
+    }
+
+    /// Writes our producer's stamp into the header. It may be done again, with another stamp.
+    pub fn stamp(&mut self, stamp: Stamp) {
+        self.replace(BatchHeader {
+            producer: stamp.producer,
+            epoch: stamp.epoch,
+            base_sequence: stamp.sequence,
+            ..self.header
+        });
+    }
+
+    fn replace(&mut self, header: BatchHeader) {
+        let tail = self.header.length.saturating_sub(LEAST_LENGTH);
+        let crc = crc::replace_head(self.header.crc, covered(&self.head), covered(&header.encode()), tail);
+        self.header = BatchHeader { crc, ..header };
+        self.head = self.header.encode();
+    }
+
+    /// Bytes of the whole batch, header included.
+    pub fn len(&self) -> usize {
+        self.header.size()
+    }
+
+    /// How many records it holds: how far it moves the target's offset, and our sequence.
+    pub fn records(&self) -> i32 {
+        self.header.records
+    }
+
+    /// The source offsets that are done with when it is written; not all of them need to have held a record.
+    pub fn source(&self) -> Span {
+        self.source
+    }
+
+    /// The largest timestamp of its records, in ms since 1970.
+    pub fn max_timestamp(&self) -> i64 {
+        self.header.max_timestamp
+    }
+
+    /// The codec of its records; `Err` carries bits that stand for none that Kafka has.
+    pub fn codec(&self) -> Result<Codec, i16> {
+        self.header.codec()
+    }
+
+    /// The header as it is sent.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// What is sent: the header, then the records.
+    pub fn parts(&self) -> (&[u8; HEADER_SIZE], &Bytes) {
+        (&self.head, &self.body)
+    }
+}
+
+/// The timestamps a header carries, in ms since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Timestamps {
+    /// The first record's.
+    pub(super) base: i64,
+    /// The largest.
+    pub(super) max: i64,
+}
+
+/// The part of the header that the CRC covers.
+fn covered(head: &[u8; HEADER_SIZE]) -> &[u8] {
+    let (_, covered) = head.split_at(CRC_FROM);
+    covered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::pieces::check;
+    use crate::batch::testing::{altered, batch, models, raw, sent, some_models};
+    use proptest::prelude::*;
+
+    fn stamp(producer: i64, epoch: i16, sequence: i32) -> Stamp {
+        Stamp { producer: ProducerId(producer), epoch: ProducerEpoch(epoch), sequence: Sequence(sequence) }
+    }
+
+    #[test]
+    fn a_passed_batch_differs_in_its_header_only_and_shares_the_body() {
+        let bytes = altered(batch(&some_models(), 7_000, Codec::Lz4), |header| {
+            header.leader_epoch = LeaderEpoch(12);
+            header.attributes = Attributes(header.attributes.0 | 0x50);
+            header.producer = ProducerId(4_000);
+            header.epoch = ProducerEpoch(3);
+            header.base_sequence = Sequence(99);
+        });
+        let batch = raw(&bytes);
+        let mut outgoing = pass(&batch);
+        outgoing.stamp(stamp(5, 1, 70));
+        let expected = BatchHeader {
+            base_offset: Offset(0),
+            leader_epoch: LeaderEpoch(-1),
+            attributes: Attributes::plain(Codec::Lz4),
+            producer: ProducerId(5),
+            epoch: ProducerEpoch(1),
+            base_sequence: Sequence(70),
+            crc: outgoing.header().crc,
+            ..*batch.header()
+        };
+        assert_eq!(*outgoing.header(), expected);
+        assert_eq!(outgoing.parts().1.as_ptr(), batch.bytes()[HEADER_SIZE..].as_ptr());
+        assert_eq!(outgoing.source(), Span::new(7_000, 7_003));
+        assert_eq!((outgoing.len(), outgoing.records()), (bytes.len(), 3));
+        assert_eq!(check(&sent(&outgoing)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_corrupt_on_the_source_is_corrupt_when_it_is_sent() {
+        let mut bytes = batch(&some_models(), 7_000, Codec::None);
+        *bytes.last_mut().expect("bytes") ^= 0x10;
+        let mut outgoing = pass(&raw(&bytes));
+        outgoing.stamp(stamp(5, 1, 70));
+        assert!(check(&sent(&outgoing)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_crc_of_a_patched_batch_is_the_one_its_bytes_make(
+            models in models(),
+            base_offset in 0_i64..1 << 40,
+            leader_epoch: i32,
+            bits in 0_i16..16,
+            old: (i64, i16, i32),
+            new: (i64, i16, i32),
+        ) {
+            let bytes = altered(batch(&models, base_offset, Codec::None), |header| {
+                header.leader_epoch = LeaderEpoch(leader_epoch);
+                header.attributes = Attributes(bits << 3);
+                (header.producer, header.epoch) = (ProducerId(old.0), ProducerEpoch(old.1));
+                header.base_sequence = Sequence(old.2);
+            });
+            let mut outgoing = pass(&raw(&bytes));
+            prop_assert_eq!(check(&sent(&outgoing)), Ok(()));
+            outgoing.stamp(stamp(new.0, new.1, new.2));
+            let sent = sent(&outgoing);
+            prop_assert_eq!(check(&sent), Ok(()));
+            prop_assert_eq!(&sent.bytes()[HEADER_SIZE..], &bytes[HEADER_SIZE..]);
+        }
+    }
+}

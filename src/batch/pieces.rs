@@ -1,0 +1,236 @@
+//! The record bytes of a Fetch answer, cut into batches without copying any.
+
+use crate::batch::codec::Codec;
+use crate::batch::error::{BatchError, BatchErrorKind};
+use crate::batch::header::{BatchHeader, CRC_FROM, HEADER_SIZE, LENGTH_PREFIX};
+use crate::kafka::{Cursor, CursorError, Offset};
+use bytes::Bytes;
+
+/// The least a length field can say: the 14 bytes of a message of magic 0 without key and value.
+const LEAST_LENGTH: i32 = 14;
+
+/// Where the magic byte lies, in every format.
+const MAGIC_AT: usize = 16;
+
+/// A record batch of magic 2 as it lies in the log: of the length it says, and with a header that makes sense. Whether
+/// its CRC is right was not looked at: see [`check`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RawBatch {
+    bytes: Bytes,
+    header: BatchHeader,
+}
+
+impl RawBatch {
+    /// The batch that `bytes` is, no byte more or less.
+    ///
+    /// # Errors
+    /// A header that [`BatchHeader::parse`] refuses, or a batch length that does not end where `bytes` end.
+    pub fn parse(bytes: Bytes) -> Result<Self, BatchError> {
+        let header = BatchHeader::parse(&bytes)?;
+        if header.size() != bytes.len() {
+            let value = i64::from(header.length);
+            let absurd = CursorError::Absurd { what: "batchLength", value, at: 8 };
+            return Err(BatchErrorKind::Header(absurd).at(header.base_offset));
+        }
+        Ok(Self { bytes, header })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// All bytes, header included.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What follows the header: the records, compressed or not, as a slice of the same memory.
+    pub fn payload(&self) -> Bytes {
+        self.bytes.slice(HEADER_SIZE.min(self.bytes.len())..)
+    }
+
+    /// The codec of the records.
+    ///
+    /// # Errors
+    /// Codec bits that stand for none that Kafka has.
+    pub fn codec(&self) -> Result<Codec, BatchError> {
+        self.header.codec().map_err(|bits| BatchErrorKind::UnknownCodec(bits).at(self.header.base_offset))
+    }
+}
+
+/// Reads the whole batch and compares its CRC with the one it carries.
+///
+/// # Errors
+/// They differ.
+pub fn check(batch: &RawBatch) -> Result<(), BatchError> {
+    let stored = batch.header.crc;
+    match crc32c::crc32c(batch.bytes.get(CRC_FROM..).unwrap_or_default()) {
+        computed if computed == stored => Ok(()),
+        computed => Err(BatchErrorKind::Crc { stored, computed }.at(batch.header.base_offset)),
+    }
+}
+
+/// One of the things that follow each other in the record bytes of a Fetch answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Piece {
+    /// A whole batch.
+    Batch(RawBatch),
+    /// A whole message set of a format before magic 2: newer brokers send what older ones wrote as it lies on disk.
+    Legacy {
+        /// The format's version, 0 or 1.
+        magic: i8,
+        /// Its offset; that of a compressed set of magic 1 is the offset of its last message.
+        base_offset: Offset,
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// The answer ends inside of this one; it was cut where the bytes that were asked for ended. Always the last.
+    Partial {
+        /// How many bytes it takes to get it whole, as far as it says so.
+        size: Option<usize>,
+    },
+}
+
+/// Cuts the record bytes of one partition of a Fetch answer. The first batch may begin before the offset that was
+/// asked for, the last may be cut.
+pub fn batches(records: Bytes) -> Batches {
+    Batches { rest: records }
+}
+
+/// The iterator that [`batches`] returns. Behind a batch that makes no sense it goes on with the next one, as long as
+/// the broken one says where that is.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    rest: Bytes,
+}
+
+impl Batches {
+    fn cut(&mut self) -> Result<Piece, BatchError> {
+        let mut cursor = Cursor::new(&self.rest);
+        let (Ok(base_offset), Ok(length)) = (cursor.i64("baseOffset"), cursor.i32("batchLength")) else {
+            self.rest.clear();
+            return Ok(Piece::Partial { size: None });
+        };
+        let base_offset = Offset(base_offset);
+        let Some(size) = whole_size(length) else {
+            self.rest.clear();
+            let absurd = CursorError::Absurd { what: "batchLength", value: i64::from(length), at: 8 };
+            return Err(BatchErrorKind::Header(absurd).at(base_offset));
+        };
+        if self.rest.len() < size {
+            self.rest.clear();
+            return Ok(Piece::Partial { size: Some(size) });
+        }
+        let bytes = self.rest.split_to(size);
+        match bytes.get(MAGIC_AT).map(|magic| magic.cast_signed()) {
+            Some(magic @ (0 | 1)) => Ok(Piece::Legacy { magic, base_offset, size }),
+            _ => RawBatch::parse(bytes).map(Piece::Batch),
+        }
+    }
+}
+
+/// The size of what has this length field, itself and the offset before it included.
+fn whole_size(length: i32) -> Option<usize> {
+    let length = usize::try_from(length).ok().filter(|_| length >= LEAST_LENGTH)?;
+    length.checked_add(LENGTH_PREFIX)
+}
+
+impl Iterator for Batches {
+    type Item = Result<Piece, BatchError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.rest.is_empty()).then(|| self.cut())
+    }
+}
+
+impl std::iter::FusedIterator for Batches {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::testing::{batch, some_models};
+    use proptest::prelude::*;
+
+    fn cut(bytes: &[u8]) -> Vec<Result<Piece, BatchError>> {
+        batches(Bytes::copy_from_slice(bytes)).collect()
+    }
+
+    #[test]
+    fn batches_are_slices_of_the_answer_and_a_cut_tail_says_what_it_needs() {
+        let one = batch(&some_models(), 10, Codec::None);
+        let two = batch(&some_models(), 13, Codec::Gzip);
+        let answer = Bytes::from([&one[..], &two[..], &one[..one.len() - 1]].concat());
+        let pieces: Vec<Piece> = batches(answer.clone()).map(|piece| piece.expect("sound")).collect();
+        let [Piece::Batch(first), Piece::Batch(second), Piece::Partial { size }] = &pieces[..] else {
+            panic!("{pieces:?}");
+        };
+        assert_eq!(*size, Some(one.len()));
+        assert_eq!((&first.bytes()[..], &second.bytes()[..]), (&one[..], &two[..]));
+        assert_eq!(first.bytes().as_ptr(), answer.as_ptr());
+        assert_eq!(second.header().base_offset, Offset(13));
+    }
+
+    #[test]
+    fn a_tail_of_a_few_bytes_does_not_know_its_size() {
+        assert_eq!(cut(&[0; 11]), [Ok(Piece::Partial { size: None })]);
+        assert_eq!(cut(&[]), []);
+    }
+
+    #[test]
+    fn a_message_set_of_an_old_format_is_told_from_a_batch() {
+        let mut old = [0_u8; 26];
+        old[7] = 42;
+        old[11] = 14;
+        for magic in [0, 1] {
+            old[MAGIC_AT] = magic;
+            let legacy = Piece::Legacy { magic: magic.cast_signed(), base_offset: Offset(42), size: 26 };
+            assert_eq!(cut(&old), [Ok(legacy)]);
+        }
+    }
+
+    #[test]
+    fn a_broken_batch_is_stepped_over_where_it_says_how_long_it_is() {
+        let sound = batch(&some_models(), 10, Codec::None);
+        let mut broken = sound.clone();
+        broken[MAGIC_AT] = 9;
+        let pieces = cut(&[broken, sound].concat());
+        assert_eq!(pieces[0], Err(BatchErrorKind::Magic(9).at(Offset(10))));
+        assert!(matches!(pieces[1], Ok(Piece::Batch(_))));
+        let endless = [&[0; 8][..], &[0xff; 60][..]].concat();
+        assert_eq!(cut(&endless).len(), 1, "nothing is known behind a length that can't be");
+    }
+
+    #[test]
+    fn a_changed_byte_fails_the_check() {
+        let mut bytes = batch(&some_models(), 10, Codec::None);
+        let sound = RawBatch::parse(bytes.clone().into()).expect("sound");
+        assert_eq!(check(&sound), Ok(()));
+        *bytes.last_mut().expect("bytes") ^= 1;
+        let changed = RawBatch::parse(bytes.into()).expect("a sound header");
+        assert!(matches!(check(&changed), Err(BatchError { kind: BatchErrorKind::Crc { .. }, .. })));
+    }
+
+    #[test]
+    fn a_batch_must_end_where_it_says() {
+        let mut bytes = batch(&some_models(), 10, Codec::None);
+        bytes.push(0);
+        assert!(RawBatch::parse(bytes.into()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_cut_to_an_end(
+            lengths in prop::collection::vec((0_u8..90, any::<[u8; 16]>()), 0..8),
+            noise in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut bytes = Vec::new();
+            for (length, rest) in lengths {
+                bytes.extend([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, length]);
+                bytes.extend(rest.iter().cycle().take(usize::from(length)));
+            }
+            bytes.extend(noise);
+            prop_assert!(cut(&bytes).len() <= bytes.len() / (LENGTH_PREFIX + 14) + 1);
+        }
+    }
+}
