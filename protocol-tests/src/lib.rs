@@ -1,1 +1,3 @@
-//! x
+//! What kferry is tested with: the embedded broker, the lab for real Apache Kafka, and the scenarios' tools.
+
+pub mod lab;

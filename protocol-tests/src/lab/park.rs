@@ -1,0 +1,108 @@
+//! What is started once, when first needed, and stopped when nobody will need it again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use super::java::{self, Java};
+use super::real::{Cluster, Spec};
+use super::site::Site;
+use super::version::Version;
+
+/// Something that starts when it is first asked for. A failed start is remembered: the scenarios after it fail at once.
+type Once<T> = OnceLock<Result<T, String>>;
+
+/// Which side of a pair a cluster is kept for: `2.8.2->2.8.2` needs two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    /// Read from; scenarios with one cluster use it too.
+    Source,
+    /// Written to.
+    Target,
+}
+
+/// Which brokers a scenario is run against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Broker {
+    /// Real Apache Kafka.
+    Real(Version),
+}
+
+impl Broker {
+    /// Its name in the names of tests.
+    pub fn name(self) -> String {
+        match self {
+            Self::Real(version) => version.to_string(),
+        }
+    }
+
+    /// The release it is, or behaves like.
+    pub fn version(self) -> Version {
+        match self {
+            Self::Real(version) => version,
+        }
+    }
+}
+
+/// A cluster that starts when a scenario first asks for it. When the last scenario that holds it is done, it stops.
+#[derive(Debug)]
+pub struct Slot {
+    broker: Broker,
+    java: Arc<JavaSlot>,
+    site: Once<Site>,
+}
+
+impl Slot {
+    /// The running cluster.
+    ///
+    /// # Panics
+    /// When it can't be started, with the reason.
+    pub fn site(&self) -> &Site {
+        let started = self.site.get_or_init(|| match self.broker {
+            Broker::Real(version) => Ok(Site::real(Cluster::start(Spec::single(version))?, Arc::clone(&self.java))),
+        });
+        started.as_ref().unwrap_or_else(|cause| panic!("{cause}"))
+    }
+}
+
+/// The Java clients, one process each, shared by all clusters.
+#[derive(Debug, Default)]
+pub struct JavaSlot {
+    usual: Once<Java>,
+    newest: Once<Java>,
+}
+
+impl JavaSlot {
+    /// The client that speaks to every broker.
+    ///
+    /// # Panics
+    /// When it can't be started, with the reason.
+    pub fn usual(&self) -> &Java {
+        let started = self.usual.get_or_init(|| Java::start(java::CLIENT));
+        started.as_ref().unwrap_or_else(|cause| panic!("{cause}"))
+    }
+
+    /// The newest client, for brokers from 2.1.
+    ///
+    /// # Panics
+    /// When it can't be started, with the reason.
+    pub fn newest(&self) -> &Java {
+        let started = self.newest.get_or_init(|| Java::start(java::NEW_CLIENT));
+        started.as_ref().unwrap_or_else(|cause| panic!("{cause}"))
+    }
+}
+
+/// Hands out slots while the list of tests is made.
+#[derive(Debug, Default)]
+pub struct Park {
+    java: Arc<JavaSlot>,
+    slots: BTreeMap<(Side, Broker), Arc<Slot>>,
+}
+
+impl Park {
+    /// The slot of a cluster.
+    pub fn slot(&mut self, side: Side, broker: Broker) -> Arc<Slot> {
+        let java = &self.java;
+        let slot = self.slots.entry((side, broker));
+        Arc::clone(slot.or_insert_with(|| Arc::new(Slot { broker, java: Arc::clone(java), site: OnceLock::new() })))
+    }
+}

@@ -1,0 +1,269 @@
+//! What a scenario needs of a whole cluster, by way of probes.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
+use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use kafka_protocol::messages::metadata_response::MetadataResponse;
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequest;
+use kafka_protocol::messages::{BrokerId, ProducerId};
+
+use super::super::site::Topic;
+use super::super::wait;
+use super::connection::{Failure, Probe};
+use super::{group_id, text, topic_name, versions};
+
+/// How long a broker may answer "not yet".
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// One committed offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The next offset the group would read.
+    pub offset: i64,
+    /// The commit's metadata.
+    pub metadata: String,
+}
+
+/// A cluster, known by its bootstrap list. Every call opens connections of its own.
+#[derive(Clone, Debug)]
+pub struct Client {
+    bootstrap: String,
+}
+
+impl Client {
+    /// A client of the cluster behind `bootstrap` (`host:port`, comma-separated).
+    pub fn new(bootstrap: &str) -> Self {
+        Self { bootstrap: bootstrap.to_owned() }
+    }
+
+    /// A connection to the first broker of the list that answers.
+    ///
+    /// # Errors
+    /// When none does.
+    pub fn any(&self) -> Result<Probe, Failure> {
+        let mut last = Failure::Broken("an empty bootstrap list".into());
+        for address in self.bootstrap.split(',') {
+            match Probe::connect(address) {
+                Ok(probe) => return Ok(probe),
+                Err(cause) => last = cause,
+            }
+        }
+        Err(last)
+    }
+
+    /// Metadata of one topic, or of all.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn metadata(&self, topic: Option<&str>) -> Result<MetadataResponse, Failure> {
+        let topics = topic.map(|name| vec![MetadataRequestTopic::default().with_name(Some(topic_name(name)))]);
+        let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
+        self.any()?.call(versions::METADATA, &request)
+    }
+
+    /// A connection to the leader of a partition.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn leader(&self, topic: &str, partition: i32) -> Result<Probe, Failure> {
+        let metadata = self.metadata(Some(topic))?;
+        let found = (metadata.topics.iter().flat_map(|topic| &topic.partitions))
+            .find(|candidate| candidate.partition_index == partition && candidate.leader_id.0 >= 0)
+            .ok_or_else(|| Failure::Broken(format!("{topic}/{partition} has no leader")))?;
+        connect(&metadata, found.leader_id)
+    }
+
+    /// A connection to the coordinator of a group.
+    ///
+    /// # Errors
+    /// When none is found in time.
+    pub fn coordinator(&self, group: &str) -> Result<Probe, Failure> {
+        wait::attempt(SETTLE, || {
+            let request = FindCoordinatorRequest::default().with_key(text(group));
+            let answer = self.any()?.call(versions::FIND_COORDINATOR, &request)?;
+            accept("FindCoordinator", answer.error_code)?;
+            Probe::connect(&format!("{}:{}", &*answer.host, answer.port))
+        })
+    }
+
+    /// Creates a topic and waits until every partition of it has a leader that serves.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        copies: i16,
+        configs: &[(&str, &str)],
+    ) -> Result<(), Failure> {
+        let configs = configs
+            .iter()
+            .map(|(key, value)| CreatableTopicConfig::default().with_name(text(key)).with_value(Some(text(value))));
+        let topic = CreatableTopic::default()
+            .with_name(topic_name(name))
+            .with_num_partitions(partitions)
+            .with_replication_factor(copies)
+            .with_configs(configs.collect());
+        let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000);
+        let answer = self.controller()?.call(versions::CREATE_TOPICS, &request)?;
+        for topic in answer.topics {
+            let said = topic.error_message.as_deref().unwrap_or_default();
+            accept(&format!("CreateTopics of {name}: {said}"), topic.error_code)?;
+        }
+        wait::attempt(SETTLE, || (0..partitions).try_for_each(|partition| self.end(name, partition).map(drop)))
+    }
+
+    /// Whether the cluster is far enough up to create a topic; the attempt leaves none.
+    pub(crate) fn can_create_topics(&self) -> Result<(), Failure> {
+        let name = Topic::unique("ready").name;
+        self.create_topic(&name, 1, 1, &[])?;
+        self.delete_topic(&name)
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn delete_topic(&self, name: &str) -> Result<(), Failure> {
+        let request = DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(30_000);
+        let answer = self.controller()?.call(versions::DELETE_TOPICS, &request)?;
+        answer.responses.iter().try_for_each(|topic| accept("DeleteTopics", topic.error_code))
+    }
+
+    /// The log start (-2), the end for consumers (-1), or the first offset at or after a time.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn list_offset(&self, topic: &str, partition: i32, timestamp: i64, committed: bool) -> Result<i64, Failure> {
+        let wanted = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp);
+        let request = ListOffsetsRequest::default()
+            .with_replica_id((-1).into())
+            .with_isolation_level(i8::from(committed))
+            .with_topics(vec![ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(vec![wanted])]);
+        let answer = self.leader(topic, partition)?.call(versions::LIST_OFFSETS, &request)?;
+        let found = answer.topics.into_iter().flat_map(|topic| topic.partitions).next();
+        let found = found.ok_or_else(|| Failure::Broken("a ListOffsets answer without the partition".into()))?;
+        accept(&format!("ListOffsets of {topic}/{partition}"), found.error_code)?;
+        Ok(found.offset)
+    }
+
+    /// The high watermark.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn end(&self, topic: &str, partition: i32) -> Result<i64, Failure> {
+        self.list_offset(topic, partition, -1, false)
+    }
+
+    /// Moves the log start up to `offset`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn delete_records(&self, topic: &str, partition: i32, offset: i64) -> Result<(), Failure> {
+        let wanted = DeleteRecordsPartition::default().with_partition_index(partition).with_offset(offset);
+        let request = DeleteRecordsRequest::default().with_timeout_ms(30_000).with_topics(vec![
+            DeleteRecordsTopic::default().with_name(topic_name(topic)).with_partitions(vec![wanted]),
+        ]);
+        let answer = self.leader(topic, partition)?.call(versions::DELETE_RECORDS, &request)?;
+        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.into_iter().try_for_each(|partition| accept("DeleteRecords", partition.error_code))
+    }
+
+    /// Commits offsets as a consumer does that assigns its partitions itself.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn commit(&self, group: &str, offsets: &[(&str, i32, i64, &str)]) -> Result<(), Failure> {
+        let topics = offsets.iter().map(|(topic, partition, offset, metadata)| {
+            let partition = OffsetCommitRequestPartition::default()
+                .with_partition_index(*partition)
+                .with_committed_offset(*offset)
+                .with_committed_metadata(Some(text(metadata)));
+            OffsetCommitRequestTopic::default().with_name(topic_name(topic)).with_partitions(vec![partition])
+        });
+        let request = OffsetCommitRequest::default()
+            .with_group_id(group_id(group))
+            .with_generation_id_or_member_epoch(-1)
+            .with_retention_time_ms(-1)
+            .with_topics(topics.collect());
+        wait::attempt(SETTLE, || {
+            let answer = self.coordinator(group)?.call(versions::OFFSET_COMMIT, &request)?;
+            let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+            partitions.into_iter().try_for_each(|partition| accept("OffsetCommit", partition.error_code))
+        })
+    }
+
+    /// All committed offsets of a group.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn committed(&self, group: &str) -> Result<BTreeMap<(String, i32), Committed>, Failure> {
+        wait::attempt(SETTLE, || {
+            let request = OffsetFetchRequest::default().with_group_id(group_id(group)).with_topics(None);
+            let answer = self.coordinator(group)?.call(versions::OFFSET_FETCH, &request)?;
+            accept("OffsetFetch", answer.error_code)?;
+            let mut found = BTreeMap::new();
+            for topic in answer.topics {
+                for partition in topic.partitions {
+                    accept("OffsetFetch", partition.error_code)?;
+                    let metadata = partition.metadata.as_deref().unwrap_or_default().to_owned();
+                    let committed = Committed { offset: partition.committed_offset, metadata };
+                    found.insert((topic.name.to_string(), partition.partition_index), committed);
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// A producer id of its own for an idempotent producer.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn producer_id(&self) -> Result<i64, Failure> {
+        wait::attempt(SETTLE, || {
+            let request = InitProducerIdRequest::default()
+                .with_transactional_id(None)
+                .with_transaction_timeout_ms(60_000)
+                .with_producer_id(ProducerId(-1));
+            let answer = self.any()?.call(versions::INIT_PRODUCER_ID, &request)?;
+            accept("InitProducerId", answer.error_code)?;
+            Ok(answer.producer_id.0)
+        })
+    }
+
+    fn controller(&self) -> Result<Probe, Failure> {
+        let metadata = self.metadata(Some("no-topic"))?;
+        connect(&metadata, metadata.controller_id)
+    }
+}
+
+fn connect(metadata: &MetadataResponse, node: BrokerId) -> Result<Probe, Failure> {
+    let broker = metadata.brokers.iter().find(|broker| broker.node_id == node);
+    let broker = broker.ok_or_else(|| Failure::Broken(format!("no address of broker {}", node.0)))?;
+    Probe::connect(&format!("{}:{}", &*broker.host, broker.port))
+}
+
+fn accept(what: &str, code: i16) -> Result<(), Failure> {
+    match code.err() {
+        None => Ok(()),
+        Some(refusal) => Err(Failure::Broken(format!("{what}: {}", name(refusal)))),
+    }
+}
+
+fn name(refusal: ResponseError) -> String {
+    format!("{refusal:?} ({})", refusal.code())
+}

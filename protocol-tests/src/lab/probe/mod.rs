@@ -1,0 +1,61 @@
+//! A small blocking Kafka client of the tests' own, over `std::net`.
+//!
+//! [`Probe`] is one connection: frames in, frames out, nothing hidden, so that a scenario sees a closed connection as
+//! such. [`raw`] produces hand-made bytes and fetches what a broker has on disk. [`Client`] is the same for a whole
+//! cluster: it asks for leaders and coordinators and does what a scenario needs to set its stage. The message structs
+//! come from kafka-protocol; record batches are made and read by [`super::batch`].
+
+mod client;
+mod connection;
+mod raw;
+
+pub use client::{Client, Committed};
+pub use connection::{Failure, Probe};
+pub use raw::{Appended, Fetched, Produce};
+
+use kafka_protocol::messages::{GroupId, TopicName, TransactionalId};
+use kafka_protocol::protocol::StrBytes;
+
+/// The versions that every broker from 0.11 to 4.3 speaks.
+pub mod versions {
+    /// ApiVersions.
+    pub const API_VERSIONS: i16 = 0;
+    /// Metadata.
+    pub const METADATA: i16 = 4;
+    /// Produce; zstd needs 7.
+    pub const PRODUCE: i16 = 3;
+    /// Fetch; zstd needs 10.
+    pub const FETCH: i16 = 4;
+    /// ListOffsets.
+    pub const LIST_OFFSETS: i16 = 2;
+    /// CreateTopics.
+    pub const CREATE_TOPICS: i16 = 2;
+    /// DeleteTopics.
+    pub const DELETE_TOPICS: i16 = 1;
+    /// DeleteRecords.
+    pub const DELETE_RECORDS: i16 = 0;
+    /// FindCoordinator.
+    pub const FIND_COORDINATOR: i16 = 1;
+    /// OffsetCommit.
+    pub const OFFSET_COMMIT: i16 = 2;
+    /// OffsetFetch.
+    pub const OFFSET_FETCH: i16 = 2;
+    /// InitProducerId.
+    pub const INIT_PRODUCER_ID: i16 = 0;
+}
+
+fn text(from: &str) -> StrBytes {
+    StrBytes::from_string(from.to_owned())
+}
+
+fn topic_name(from: &str) -> TopicName {
+    text(from).into()
+}
+
+fn group_id(from: &str) -> GroupId {
+    text(from).into()
+}
+
+fn transactional_id(from: &str) -> TransactionalId {
+    text(from).into()
+}

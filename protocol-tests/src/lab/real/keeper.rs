@@ -1,0 +1,132 @@
+//! A JVM on a leash.
+//!
+//! Brokers must not outlive the test process, however that ends: a return, a panic, Ctrl-C, kill -9. No destructor
+//! survives the last one, so each JVM runs under a small shell that holds the read end of a pipe. Only this process
+//! holds the write end (pipes are close-on-exec), and the kernel closes it with us: then the shell kills the JVM and
+//! removes its data. A JVM that dies by itself, or by [`Keeper::kill`], leaves its data for a restart.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+/// `$1` is what to remove when the owner is gone; the rest is the command. The JVM's pid goes to stdout.
+const SHELL: &str = r#"
+data=$1; shift
+exec 3<&0
+"$@" </dev/null >&2 3<&- &
+jvm=$!
+echo "$jvm"
+cat <&3 >/dev/null &
+owner=$!
+wait -n
+if kill -0 "$owner" 2>/dev/null; then
+    kill -KILL "$owner"
+else
+    kill -KILL "$jvm"
+    wait "$jvm"
+    rm -rf -- "$data"
+fi
+"#;
+
+/// One running JVM.
+#[derive(Debug)]
+pub struct Keeper {
+    shell: Child,
+    leash: Option<ChildStdin>,
+    jvm: u32,
+}
+
+impl Keeper {
+    /// Starts `java` with `arguments`, its output appended to `log`. `data` is removed when this value, or this whole
+    /// process, is gone.
+    ///
+    /// # Errors
+    /// When there is no shell or the log can't be written.
+    pub fn start(arguments: &[String], data: &Path, log: &Path) -> Result<Self, String> {
+        let open = || OpenOptions::new().create(true).append(true).open(log);
+        let log_file = open().map_err(|cause| format!("{}: {cause}", log.display()))?;
+        let mut shell = Command::new("bash")
+            .args(["-c", SHELL, "keeper"])
+            .arg(data)
+            .arg("java")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            // Ctrl-C at the terminal is for the tests; they bring their brokers down themselves.
+            .process_group(0)
+            .spawn()
+            .map_err(|cause| format!("bash: {cause}"))?;
+        let leash = shell.stdin.take();
+        let mut said = String::new();
+        let stdout = shell.stdout.take().ok_or("bash: no stdout")?;
+        BufReader::new(stdout).read_line(&mut said).map_err(|cause| format!("bash: {cause}"))?;
+        let jvm = said.trim().parse().map_err(|_| format!("bash said {said:?} instead of a pid"))?;
+        Ok(Self { shell, leash, jvm })
+    }
+
+    /// The JVM's process id.
+    pub fn pid(&self) -> u32 {
+        self.jvm
+    }
+
+    /// Whether the JVM still runs (or is stopped by a signal).
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.shell.try_wait(), Ok(None))
+    }
+
+    /// Sends a signal by name (`STOP`, `CONT`, `TERM`).
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.jvm.to_string()).status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot send SIG{name} to process {}", self.jvm);
+    }
+
+    /// Kills the JVM as a power cut would, and waits until it is gone. Its data stays.
+    pub fn kill(mut self) {
+        self.signal("KILL");
+        self.shell.wait().expect("the keeper's shell can be waited for");
+    }
+
+    /// Asks the JVM to shut down, and waits until it has. Its data stays.
+    pub fn shut_down(mut self) {
+        self.signal("TERM");
+        self.shell.wait().expect("the keeper's shell can be waited for");
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.leash.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// The end of a log file, for an error message.
+pub fn tail(log: &Path) -> String {
+    let text = std::fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(40);
+    format!("--- end of {} ---\n{}", log.display(), lines.get(from..).unwrap_or_default().join("\n"))
+}
+
+/// Where a node keeps what.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pub(super) data: PathBuf,
+    pub(super) log: PathBuf,
+    pub(super) properties: PathBuf,
+}
+
+impl Home {
+    /// The places of the process `name` below `root`.
+    pub(super) fn new(root: &Path, name: &str) -> Self {
+        Self {
+            data: root.join(name),
+            log: root.join(format!("{name}.log")),
+            properties: root.join(format!("{name}.properties")),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What a scenario is, and what it needs.
+
+use super::kferry::{Call, Kferry};
+use super::site::Site;
+use super::version::Version;
+
+/// Two clusters and the program that moves data from one to the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Lab<'a> {
+    /// Where records are.
+    pub source: &'a Site,
+    /// Where they should be.
+    pub target: &'a Site,
+    /// The binary under test.
+    pub kferry: &'a Kferry,
+}
+
+impl Lab<'_> {
+    /// A call of `kferry COMMAND` with both addresses.
+    pub fn kferry(&self, command: &str) -> Call {
+        let [source, target] = [self.source.bootstrap(), self.target.bootstrap()];
+        self.kferry.call([command, "--source", &source, "--target", &target])
+    }
+}
+
+/// A behaviour, told once and run on every broker it applies to.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// The room of behaviour (the file it is in).
+    pub room: &'static str,
+    /// What is true when it passes, as a sentence.
+    pub name: &'static str,
+    /// The behaviour itself.
+    pub body: Body,
+    /// Why it does not apply to a release, where it doesn't: the declared skips.
+    pub skip: fn(Version) -> Option<&'static str>,
+}
+
+/// What a scenario is given.
+#[derive(Clone, Copy, Debug)]
+pub enum Body {
+    /// One cluster.
+    Site(fn(&Site)),
+    /// A source and a target; `skip` is asked about both.
+    Pair(fn(&Lab<'_>)),
+}
+
+impl Scenario {
+    /// A scenario on one cluster.
+    pub const fn site(room: &'static str, name: &'static str, body: fn(&Site)) -> Self {
+        Self { room, name, body: Body::Site(body), skip: |_| None }
+    }
+
+    /// A scenario on a pair of clusters.
+    pub const fn pair(room: &'static str, name: &'static str, body: fn(&Lab<'_>)) -> Self {
+        Self { room, name, body: Body::Pair(body), skip: |_| None }
+    }
+
+    /// The same scenario, where `skip` gives no reason against it.
+    #[must_use]
+    pub const fn unless(mut self, skip: fn(Version) -> Option<&'static str>) -> Self {
+        self.skip = skip;
+        self
+    }
+}
+
+/// Lists functions as scenarios that need one cluster: `on_a_site!["produce": a_batch_is_stored, …]`.
+#[macro_export]
+macro_rules! on_a_site {
+    [$room:literal: $($name:ident),+ $(,)?] => {
+        vec![$($crate::lab::Scenario::site($room, stringify!($name), $name)),+]
+    };
+}
+
+/// Lists functions as scenarios that need a source and a target.
+#[macro_export]
+macro_rules! on_a_pair {
+    [$room:literal: $($name:ident),+ $(,)?] => {
+        vec![$($crate::lab::Scenario::pair($room, stringify!($name), $name)),+]
+    };
+}

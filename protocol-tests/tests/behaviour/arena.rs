@@ -1,0 +1,70 @@
+//! Which brokers the scenarios meet.
+
+use std::env;
+
+use protocol_tests::lab::Version;
+use protocol_tests::lab::park::Broker;
+
+/// One cluster or a pair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Arena {
+    Site(Broker),
+    Pair(Broker, Broker),
+}
+
+const SOURCES: [Version; 5] = [
+    Version::ancient(0, 11, 0, 3),
+    Version::of(1, 1, 1),
+    Version::of(2, 8, 2),
+    Version::of(3, 9, 1),
+    Version::of(4, 3, 0),
+];
+const TARGETS: [Version; 3] = [Version::ancient(0, 11, 0, 3), Version::of(2, 8, 2), Version::of(4, 3, 0)];
+const SITES: [Version; 2] = [Version::of(2, 8, 2), Version::of(4, 1, 0)];
+
+impl Arena {
+    /// The name that the tests carry.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Site(broker) => broker.name(),
+            Self::Pair(source, target) => format!("{}->{}", source.name(), target.name()),
+        }
+    }
+
+    pub(crate) fn versions(&self) -> Vec<Version> {
+        match self {
+            Self::Site(broker) => vec![broker.version()],
+            Self::Pair(source, target) => vec![source.version(), target.version()],
+        }
+    }
+
+    pub(crate) fn is_real(&self) -> bool {
+        match self {
+            Self::Site(Broker::Real(_)) | Self::Pair(Broker::Real(_), Broker::Real(_)) => true,
+        }
+    }
+}
+
+/// The arenas that `KFERRY_REAL` asks for.
+pub(crate) fn chosen() -> Result<Vec<Arena>, String> {
+    match env::var("KFERRY_REAL") {
+        Err(_) => Ok(Vec::new()),
+        Ok(text) if text == "matrix" => Ok(matrix()),
+        Ok(text) => text.split(',').map(|part| parse(part.trim())).collect(),
+    }
+}
+
+fn matrix() -> Vec<Arena> {
+    let pairs = SOURCES.into_iter().flat_map(|source| {
+        TARGETS.into_iter().map(move |target| Arena::Pair(Broker::Real(source), Broker::Real(target)))
+    });
+    pairs.chain(SITES.into_iter().map(|site| Arena::Site(Broker::Real(site)))).collect()
+}
+
+fn parse(text: &str) -> Result<Arena, String> {
+    let real = |version: &str| version.parse().map(Broker::Real);
+    match text.split_once("->") {
+        Some((source, target)) => Ok(Arena::Pair(real(source)?, real(target)?)),
+        None => Ok(Arena::Site(real(text)?)),
+    }
+}
