@@ -1,7 +1,7 @@
 //! Waiting for a state, never for a time.
 
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The moment at which patience ends.
 #[derive(Clone, Copy, Debug)]
@@ -48,4 +48,10 @@ pub fn until<T>(what: &str, limit: Duration, mut state: impl FnMut() -> Option<T
         Ok(value) => value,
         Err(()) => panic!("waited {limit:?} in vain: {what}"),
     }
+}
+
+/// The time of day in milliseconds since 1970, for record timestamps.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock set after 1970");
+    i64::try_from(since.as_millis()).expect("a clock set before the year 292,000,000")
 }

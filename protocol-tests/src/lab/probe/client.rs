@@ -13,7 +13,7 @@ use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
-use kafka_protocol::messages::metadata_response::MetadataResponse;
+use kafka_protocol::messages::metadata_response::{MetadataResponse, MetadataResponseTopic};
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -72,6 +72,17 @@ impl Client {
         let topics = topic.map(|name| vec![MetadataRequestTopic::default().with_name(Some(topic_name(name)))]);
         let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
         self.any()?.call(versions::METADATA, &request)
+    }
+
+    /// A topic with its id, which brokers have from 2.8 on.
+    ///
+    /// # Errors
+    /// When no broker answers.
+    pub fn topic_id(&self, name: &str) -> Result<MetadataResponseTopic, Failure> {
+        let wanted = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+        let request = MetadataRequest::default().with_topics(Some(vec![wanted])).with_allow_auto_topic_creation(false);
+        let answer = self.any()?.call(10, &request)?;
+        answer.topics.into_iter().next().ok_or_else(|| Failure::Broken(format!("no metadata of {name}")))
     }
 
     /// A connection to the leader of a partition.

@@ -107,9 +107,16 @@ impl Probe {
     /// # Errors
     /// When the connection is gone.
     pub fn send_frame(&mut self, frame: &[u8]) -> Result<(), Failure> {
-        let length = i32::try_from(frame.len()).map_err(|cause| Failure::Broken(cause.to_string()))?;
-        self.stream.write_all(&length.to_be_bytes())?;
+        self.send_length(i32::try_from(frame.len()).map_err(|cause| Failure::Broken(cause.to_string()))?)?;
         Ok(self.stream.write_all(frame)?)
+    }
+
+    /// Sends the length of a frame, and nothing of it.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn send_length(&mut self, length: i32) -> Result<(), Failure> {
+        Ok(self.stream.write_all(&length.to_be_bytes())?)
     }
 
     /// Reads the next answer.

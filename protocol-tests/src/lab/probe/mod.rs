@@ -1,7 +1,7 @@
 //! A small blocking Kafka client of the tests' own, over `std::net`.
 //!
 //! [`Probe`] is one connection: frames in, frames out, nothing hidden, so that a scenario sees a closed connection as
-//! such. [`raw`] produces hand-made bytes and fetches what a broker has on disk. [`Client`] is the same for a whole
+//! such. `raw` produces hand-made bytes and fetches what a broker has on disk. [`Client`] is the same for a whole
 //! cluster: it asks for leaders and coordinators and does what a scenario needs to set its stage. The message structs
 //! come from kafka-protocol; record batches are made and read by [`super::batch`].
 
