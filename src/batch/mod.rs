@@ -11,6 +11,8 @@
 #![deny(clippy::indexing_slicing)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+#[cfg(test)]
+mod captures;
 mod codec;
 mod crc;
 mod error;
