@@ -166,6 +166,13 @@ impl<'a> Cursor<'a> {
         Err(CursorError::Absurd { what, value: value.cast_signed(), at: start })
     }
 
+    /// UNSIGNED_VARINT of 32 bits, as flexible message versions use it for lengths, counts and tags (KIP-482).
+    pub fn unsigned_varint(&mut self, what: &'static str) -> Result<u32, CursorError> {
+        let start = self.at;
+        let value = self.unsigned(what, 5)?;
+        u32::try_from(value).map_err(|_| CursorError::Absurd { what, value: value.cast_signed(), at: start })
+    }
+
     /// VARINT: a zigzag-encoded 32-bit integer in at most five bytes.
     pub fn varint(&mut self, what: &'static str) -> Result<i32, CursorError> {
         let start = self.at;

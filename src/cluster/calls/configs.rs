@@ -1,0 +1,72 @@
+//! The configs of topics and brokers.
+
+use super::CONNECTIONS;
+use crate::cluster::client::Cluster;
+use crate::cluster::connection::{Connection, Use};
+use crate::cluster::error::{ClusterError, ErrorKind, Subject};
+use crate::kafka::{BrokerId, TopicName};
+use crate::wire::ApiKey;
+use crate::wire::messages::{ConfigEntry, DescribeConfigs, Resource, ResourceConfigs};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Topics that one request asks for at most: their answer has some ten KiB each from brokers that explain configs.
+const MOST: usize = 200;
+
+/// Configs by name.
+pub type Configs = BTreeMap<String, ConfigEntry>;
+
+type Share<K> = Vec<(K, Result<Configs, ClusterError>)>;
+
+impl Cluster {
+    /// The effective configs of topics. One that may not be read, or that does not exist, has its own error.
+    pub async fn topic_configs(&self, topics: &[TopicName]) -> BTreeMap<TopicName, Result<Configs, ClusterError>> {
+        self.rounds(topics.to_vec(), |left| async move {
+            let subject = |topic: &TopicName| Subject::Topic(topic.clone());
+            // Every broker knows the configs of all topics.
+            let Some(broker) = self.reachable().await else {
+                let kind = ErrorKind::UnknownBroker;
+                let error = self.error(Some(ApiKey::DescribeConfigs), Subject::Whole, kind);
+                return left.into_iter().map(|topic| (topic.clone(), Err(error.about(subject(&topic))))).collect();
+            };
+            let uses = (0..CONNECTIONS).cycle().map(Use::Control);
+            let shares = left.chunks(MOST).zip(uses).map(|(share, used)| (broker, used, share.to_vec())).collect();
+            let ask = |connection: Arc<Connection>, share: Vec<TopicName>| async move {
+                ask(&connection, share, Resource::Topic, Subject::Topic).await
+            };
+            self.shares(ApiKey::DescribeConfigs, subject, shares, ask).await
+        })
+        .await
+    }
+
+    /// The configs of each broker, asked of itself.
+    pub async fn broker_configs(&self) -> BTreeMap<BrokerId, Result<Configs, ClusterError>> {
+        let brokers = self.brokers().into_iter().map(|broker| broker.id).collect();
+        self.rounds(brokers, |left| async move {
+            let shares = left.into_iter().map(|broker| (broker, Use::Control(0), vec![broker])).collect();
+            let ask = |connection: Arc<Connection>, share: Vec<BrokerId>| async move {
+                ask(&connection, share, Resource::Broker, |_| Subject::Whole).await
+            };
+            self.shares(ApiKey::DescribeConfigs, |_| Subject::Whole, shares, ask).await
+        })
+        .await
+    }
+}
+
+async fn ask<K: Clone + Ord>(
+    connection: &Connection,
+    share: Vec<K>,
+    resource: fn(K) -> Resource,
+    subject: fn(K) -> Subject,
+) -> Result<Share<K>, ClusterError> {
+    let resources: Vec<_> = share.iter().cloned().map(resource).collect();
+    let keys: BTreeMap<_, _> = resources.iter().cloned().zip(share).collect();
+    let answer = connection.call(&DescribeConfigs { resources }, Subject::Whole).await?;
+    let checked = |answered: ResourceConfigs| {
+        let key = keys.get(&answered.resource?)?.clone();
+        let message = answered.message.as_deref();
+        let checked = connection.check(ApiKey::DescribeConfigs, subject(key.clone()), answered.error, message);
+        Some((key, checked.map(|()| answered.entries)))
+    };
+    Ok(answer.resources.into_iter().filter_map(checked).collect())
+}

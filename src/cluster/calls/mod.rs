@@ -1,0 +1,26 @@
+//! The calls, by subject.
+
+pub(super) mod commits;
+pub(super) mod configs;
+pub(super) mod groups;
+pub(super) mod offsets;
+mod producer;
+mod topics;
+
+use super::connection::Use;
+use crate::kafka::BrokerId;
+use std::collections::BTreeMap;
+
+/// Control connections per broker that a large question is spread over: a broker serves one request of a connection at
+/// a time.
+const CONNECTIONS: u16 = 4;
+
+/// Cuts what each broker is to be asked into requests of at most `most` keys, spread over a few connections. On each
+/// they go out one behind the other without waiting.
+fn cut<K: Clone>(by_broker: BTreeMap<BrokerId, Vec<K>>, most: usize) -> Vec<(BrokerId, Use, Vec<K>)> {
+    let cut = |(broker, keys): (BrokerId, Vec<K>)| {
+        let uses = (0..CONNECTIONS).cycle().map(Use::Control);
+        keys.chunks(most).zip(uses).map(|(keys, used)| (broker, used, keys.to_vec())).collect::<Vec<_>>()
+    };
+    by_broker.into_iter().flat_map(cut).collect()
+}

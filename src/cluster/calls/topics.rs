@@ -1,0 +1,125 @@
+//! Creating topics.
+
+use crate::cluster::calls::offsets::Edge;
+use crate::cluster::client::Cluster;
+use crate::cluster::connection::Use;
+use crate::cluster::error::{ClusterError, ErrorKind, Subject};
+use crate::kafka::{ErrorCode, TopicName, TopicPartition};
+use crate::wire::ApiKey;
+use crate::wire::messages::{CreateTopics, CreatedTopic, NewTopic};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long the controller may take for a request.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// Topics that one request creates at most.
+const MOST: usize = 50;
+
+impl Cluster {
+    /// Creates topics, or only checks whether they could be created. Per topic an error, or success: with
+    /// `validate_only` that it could be created, otherwise that it is there and that each of its partitions has a leader
+    /// that serves.
+    ///
+    /// A request without a clear answer is repeated; TOPIC_ALREADY_EXISTS after that counts as created by us.
+    pub async fn create_topics(
+        &self,
+        topics: &[NewTopic],
+        validate_only: bool,
+    ) -> BTreeMap<TopicName, Result<(), ClusterError>> {
+        let specs: BTreeMap<_, _> = topics.iter().map(|topic| (topic.name.clone(), topic)).collect();
+        let unclear = Mutex::new(BTreeSet::new());
+        let (specs, unclear) = (&specs, &unclear);
+        let mut created = self
+            .rounds(specs.keys().cloned().collect(), |left| async move {
+                let mut answers = BTreeMap::new();
+                for share in left.chunks(MOST) {
+                    let wanted =
+                        share.iter().filter_map(|name| specs.get(name).map(|topic| (*topic).clone())).collect();
+                    answers.append(&mut self.ask_creation(wanted, validate_only, unclear).await);
+                }
+                answers
+            })
+            .await;
+        if !validate_only {
+            self.wait_for_leaders(specs, &mut created).await;
+        }
+        created
+    }
+
+    async fn ask_creation(
+        &self,
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+        unclear: &Mutex<BTreeSet<TopicName>>,
+    ) -> BTreeMap<TopicName, Result<(), ClusterError>> {
+        let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
+        let mut answers = match self.ask_controller(CreateTopics { topics, timeout: TIMEOUT, validate_only }).await {
+            Ok(answers) => answers,
+            Err(error) => {
+                names.iter().map(|name| (name.clone(), Err(error.about(Subject::Topic(name.clone()))))).collect()
+            }
+        };
+        let mut unclear = unclear.lock().unwrap_or_else(PoisonError::into_inner);
+        for name in names {
+            let left_out = || {
+                let subject = Subject::Topic(name.clone());
+                Err(self.error(Some(ApiKey::CreateTopics), subject, ErrorKind::Unanswered))
+            };
+            let answer = answers.entry(name.clone()).or_insert_with(left_out);
+            match answer {
+                Err(error) if error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS) && unclear.contains(&name) => {
+                    *answer = Ok(());
+                }
+                Err(error) if may_exist(error) => drop(unclear.insert(name)),
+                _ => {}
+            }
+        }
+        answers
+    }
+
+    /// Asks the controller; before KRaft the others refuse, and metadata says anew who it is.
+    async fn ask_controller(
+        &self,
+        request: CreateTopics,
+    ) -> Result<BTreeMap<TopicName, Result<(), ClusterError>>, ClusterError> {
+        self.metadata_of_brokers().await?;
+        let controller = self.controller();
+        let unknown = || self.error(Some(ApiKey::CreateTopics), Subject::Whole, ErrorKind::UnknownBroker);
+        let connection = self.connection(controller.ok_or_else(unknown)?, Use::Control(0)).await?;
+        let answer = connection.call(&request, Subject::Whole).await?;
+        let checked = |topic: CreatedTopic| {
+            let (subject, message) = (Subject::Topic(topic.name.clone()), topic.message.as_deref());
+            let checked = connection.check(ApiKey::CreateTopics, subject, topic.error, message);
+            (topic.name, checked)
+        };
+        Ok(answer.topics.into_iter().map(checked).collect())
+    }
+
+    /// A new topic's leaders may refuse for some moments; ListOffsets is repeated until they serve or time is up.
+    async fn wait_for_leaders(
+        &self,
+        specs: &BTreeMap<TopicName, &NewTopic>,
+        created: &mut BTreeMap<TopicName, Result<(), ClusterError>>,
+    ) {
+        let is_created = |topic: &&&NewTopic| created.get(&topic.name).is_some_and(Result::is_ok);
+        let partitions = |topic: &&NewTopic| {
+            let name = topic.name.clone();
+            (0..topic.partitions).map(move |partition| TopicPartition::new(name.clone(), partition))
+        };
+        let partitions: Vec<_> = specs.values().filter(is_created).flat_map(partitions).collect();
+        for (at, listed) in self.list_offsets(Edge::LogEnd, &partitions).await {
+            if let Err(error) = listed {
+                created.insert(at.topic, Err(error));
+            }
+        }
+    }
+}
+
+/// Whether the topic may have been created although the answer is an error.
+fn may_exist(error: &ClusterError) -> bool {
+    match error.code() {
+        Some(code) => code == ErrorCode::REQUEST_TIMED_OUT,
+        None => error.sent(),
+    }
+}

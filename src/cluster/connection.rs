@@ -1,0 +1,160 @@
+//! A connection to one broker that knows which versions the broker speaks.
+
+use super::error::{ClusterError, ErrorKind, Node, Place, Subject};
+use crate::kafka::{ErrorCode, Side};
+use crate::net::{Cause, Conn, ConnOptions, Dial};
+use crate::wire::fetch::{FetchAnswer, FetchRequest};
+use crate::wire::messages::{ApiVersions, ApiVersionsAnswer};
+use crate::wire::produce::{ProduceAnswer, ProduceRequest};
+use crate::wire::{ApiKey, Request, VersionError, Versions};
+use std::time::Duration;
+
+/// What a connection is for. Connections of different uses are different connections.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Use {
+    /// Short questions.
+    Control(u16),
+    /// Record batches: Fetch or Produce. Its answers count against the memory budget.
+    Data(u16),
+}
+
+/// A connection to a broker. It ends when its last handle is dropped, when it fails, or when it is closed.
+#[derive(Debug)]
+pub struct Connection {
+    conn: Conn,
+    versions: Versions,
+    side: Side,
+    broker: Node,
+    patience: Duration,
+}
+
+/// What is needed to open a connection.
+pub(super) struct Opening<'a> {
+    pub(super) dial: &'a dyn Dial,
+    pub(super) side: Side,
+    pub(super) broker: Node,
+    pub(super) conn: ConnOptions,
+    pub(super) connect_timeout: Duration,
+    pub(super) patience: Duration,
+}
+
+impl Opening<'_> {
+    /// Connects and asks for the broker's versions, in version 3 first: it says who we are. A broker that does not know
+    /// version 3 refuses it by name or by closing, and is asked again in version 0, which all know.
+    pub(super) async fn open(self) -> Result<Connection, ClusterError> {
+        let conn = self.dial().await?;
+        let answer = match conn.call(&ApiVersions, 3, self.connect_timeout).await {
+            Ok(answer) if answer.error == ErrorCode::UNSUPPORTED_VERSION && conn.alive() => self.ask(&conn).await?,
+            Ok(answer) => versions(answer).map_err(|kind| self.failed(kind))?,
+            Err(_) if conn.cause().is_some_and(|cause| *cause == Cause::ClosedAtOnce) => {
+                let conn = self.dial().await?;
+                let versions = self.ask(&conn).await?;
+                return Ok(self.opened(conn, versions));
+            }
+            Err(error) => return Err(ClusterError::from_call(self.place(), error)),
+        };
+        Ok(self.opened(conn, answer))
+    }
+
+    async fn dial(&self) -> Result<Conn, ClusterError> {
+        let stream = self.dial.dial(&self.broker.address, self.connect_timeout).await;
+        let stream = stream.map_err(|error| self.failed(ErrorKind::Dial(error)))?;
+        Ok(Conn::new(stream, self.conn.clone()))
+    }
+
+    async fn ask(&self, conn: &Conn) -> Result<Versions, ClusterError> {
+        let answer = conn.call(&ApiVersions, 0, self.connect_timeout).await;
+        let answer = answer.map_err(|error| ClusterError::from_call(self.place(), error))?;
+        versions(answer).map_err(|kind| self.failed(kind))
+    }
+
+    fn opened(self, conn: Conn, versions: Versions) -> Connection {
+        Connection { conn, versions, side: self.side, broker: self.broker, patience: self.patience }
+    }
+
+    fn place(&self) -> Place {
+        Place { side: self.side, broker: Some(self.broker.clone()), api: None, subject: Subject::Whole }
+    }
+
+    fn failed(&self, kind: ErrorKind) -> ClusterError {
+        ClusterError::new(self.place(), kind)
+    }
+}
+
+fn versions(answer: ApiVersionsAnswer) -> Result<Versions, ErrorKind> {
+    match answer.error.check() {
+        Ok(()) => Ok(answer.versions),
+        Err(code) => Err(ErrorKind::Code { code, message: None }),
+    }
+}
+
+impl Connection {
+    /// The broker at the other end.
+    pub fn broker(&self) -> &Node {
+        &self.broker
+    }
+
+    /// Whether requests can still be sent.
+    pub fn alive(&self) -> bool {
+        self.conn.alive()
+    }
+
+    /// Ends the connection; all that waits on it fails. What was sent may still be served by the broker.
+    pub fn close(&self) {
+        self.conn.close();
+    }
+
+    /// The version of an API that is spoken on this connection.
+    pub fn version(&self, api: ApiKey) -> Result<i16, VersionError> {
+        self.versions.negotiate(api)
+    }
+
+    /// Reads record batches; never repeated. The connection may stand still for the request's `max_wait` and as long as
+    /// any other request.
+    pub async fn fetch(&self, request: &FetchRequest) -> Result<FetchAnswer, ClusterError> {
+        self.ask(request, Subject::Whole, self.patience.saturating_add(request.max_wait)).await
+    }
+
+    /// Appends record batches; never repeated. [`ClusterError::sent`] tells whether the broker may have got them.
+    pub async fn produce(&self, request: &ProduceRequest) -> Result<ProduceAnswer, ClusterError> {
+        self.ask(request, Subject::Whole, self.patience.saturating_add(request.timeout)).await
+    }
+
+    /// One question, asked once.
+    pub(super) async fn call<R: Request>(&self, request: &R, subject: Subject) -> Result<R::Answer, ClusterError> {
+        self.ask(request, subject, self.patience).await
+    }
+
+    async fn ask<R: Request>(
+        &self,
+        request: &R,
+        subject: Subject,
+        patience: Duration,
+    ) -> Result<R::Answer, ClusterError> {
+        let version = match self.version(R::API) {
+            Ok(version) => version,
+            Err(error) => return Err(ClusterError::new(self.place(R::API, subject), ErrorKind::Version(error))),
+        };
+        let answer = self.conn.call(request, version, patience).await;
+        answer.map_err(|error| ClusterError::from_call(self.place(R::API, subject), error))
+    }
+
+    /// The place of an error about an answer of this connection.
+    pub(super) fn place(&self, api: ApiKey, subject: Subject) -> Place {
+        Place { side: self.side, broker: Some(self.broker.clone()), api: Some(api), subject }
+    }
+
+    /// The error for a code in an answer; `Ok` for NONE.
+    pub(super) fn check(
+        &self,
+        api: ApiKey,
+        subject: Subject,
+        code: ErrorCode,
+        message: Option<&str>,
+    ) -> Result<(), ClusterError> {
+        code.check().map_err(|code| {
+            let message = message.filter(|message| !message.is_empty()).map(str::to_owned);
+            ClusterError::new(self.place(api, subject), ErrorKind::Code { code, message })
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! OffsetFetch: the committed offsets of groups.
+//!
+//! Version 5 added the leader epoch, 7 `require_stable` (KIP-447), 8 many groups in one request (KIP-709).
+
+use super::{owned, string, write};
+use crate::kafka::{ErrorCode, GroupId, LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
+use crate::wire::{ApiKey, Reader, Request, Rope, WireError};
+use bytes::Bytes;
+use kafka_protocol::messages::{OffsetFetchRequest, offset_fetch_request::OffsetFetchRequestGroup};
+
+/// Asks a coordinator for all commits of its groups; before version 8 exactly one group can be named.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OffsetFetch {
+    /// The groups.
+    pub groups: Vec<GroupId>,
+    /// Whether a commit of an open transaction makes the broker answer UNSTABLE_OFFSET_COMMIT. Not sent before version 7.
+    pub require_stable: bool,
+}
+
+/// A coordinator's answer to [`OffsetFetch`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OffsetFetchAnswer {
+    /// One entry per group.
+    pub groups: Vec<GroupCommits>,
+}
+
+/// The commits of one group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GroupCommits {
+    /// The group; before version 8 the answer does not repeat it.
+    pub group: Option<GroupId>,
+    /// The group's error.
+    pub error: ErrorCode,
+    /// One entry per partition with a commit; a group that does not exist has none.
+    pub offsets: Vec<CommittedOffset>,
+}
+
+/// The commit of one group on one partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CommittedOffset {
+    /// The partition.
+    pub at: TopicPartition,
+    /// This partition's error.
+    pub error: ErrorCode,
+    /// The offset the group reads next; brokers do not check it. -1 for none.
+    pub offset: Offset,
+    /// The leader epoch of the last record read, as the consumer said.
+    pub leader_epoch: Option<LeaderEpoch>,
+    /// What the consumer added.
+    pub metadata: Option<String>,
+}
+
+impl Request for OffsetFetch {
+    const API: ApiKey = ApiKey::OffsetFetch;
+    type Answer = OffsetFetchAnswer;
+
+    fn encode(&self, version: i16) -> Result<Rope, WireError> {
+        let request = OffsetFetchRequest::default().with_require_stable(version >= 7 && self.require_stable);
+        if version >= 8 {
+            let group = |id: &GroupId| {
+                OffsetFetchRequestGroup::default().with_group_id(string(id.as_str()).into()).with_topics(None)
+            };
+            let groups = self.groups.iter().map(group).collect();
+            return write(&request.with_topics(Some(Vec::new())).with_groups(groups), version);
+        }
+        match self.groups.as_slice() {
+            [group] => write(&request.with_group_id(string(group.as_str()).into()).with_topics(None), version),
+            _ => Err(WireError::Unwritable { reason: format!("version {version} asks for one group at a time") }),
+        }
+    }
+
+    fn decode(version: i16, body: Bytes) -> Result<OffsetFetchAnswer, WireError> {
+        let mut reader = super::reader::<Self>(version, &body);
+        if version >= 3 {
+            reader.throttle()?;
+        }
+        if version >= 8 {
+            let groups = reader.array("groups", |reader| {
+                let group = Some(GroupId::from(reader.text("group_id")?));
+                let offsets = topics(version, reader)?;
+                let error = reader.code()?;
+                reader.tags()?;
+                Ok(GroupCommits { group, error, offsets })
+            })?;
+            return Ok(OffsetFetchAnswer { groups });
+        }
+        let offsets = topics(version, &mut reader)?;
+        Ok(OffsetFetchAnswer { groups: vec![GroupCommits { group: None, error: reader.code()?, offsets }] })
+    }
+}
+
+fn topics(version: i16, reader: &mut Reader<'_>) -> Result<Vec<CommittedOffset>, WireError> {
+    let topics = reader.array("topics", |reader| {
+        let topic = TopicName::from(reader.text("topic")?);
+        let offsets = reader.array("partitions", |reader| partition(version, &topic, reader))?;
+        reader.tags()?;
+        Ok(offsets)
+    })?;
+    Ok(topics.into_iter().flatten().collect())
+}
+
+fn partition(version: i16, topic: &TopicName, reader: &mut Reader<'_>) -> Result<CommittedOffset, WireError> {
+    let at = TopicPartition { topic: topic.clone(), partition: PartitionId(reader.i32("partition_index")?) };
+    let offset = Offset(reader.i64("committed_offset")?);
+    let epoch = if version >= 5 { reader.i32("committed_leader_epoch")? } else { -1 };
+    let metadata = owned(reader.nullable_text("metadata")?);
+    let error = reader.code()?;
+    reader.tags()?;
+    Ok(CommittedOffset { at, error, offset, leader_epoch: (epoch >= 0).then_some(LeaderEpoch(epoch)), metadata })
+}
