@@ -23,7 +23,7 @@ mod pieces;
 mod rebuild;
 mod records;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
 
 pub use codec::{Codec, CodecError, CodecFault, CodecSet};
 pub use error::{BatchError, BatchErrorKind};

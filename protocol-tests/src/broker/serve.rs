@@ -1,0 +1,273 @@
+//! The cluster behind real sockets: one listener per node on 127.0.0.1, all on one thread of their own.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+
+use super::call::{ConnectionId, Event, Outcome};
+use super::core::Core;
+use super::version::Version;
+
+/// socket.request.max.bytes: a longer request closes the connection.
+const MAX_FRAME: usize = 100 * 1024 * 1024;
+
+/// A running cluster; dropping it ends it.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    ports: BTreeMap<i32, u16>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the sockets' thread and the tests share.
+struct Shared {
+    core: Mutex<Core>,
+    /// The core was changed from outside, or is to end.
+    changed: Notify,
+    stop: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        // A test that panicked with the lock held has failed already; the others may go on.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// ms since 1970.
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Embedded {
+    /// Starts `nodes` brokers on free ports, advertised as 127.0.0.1.
+    pub fn start(version: Version, nodes: usize) -> io::Result<Self> {
+        Self::start_with(Core::new(version, nodes, now_ms()))
+    }
+
+    /// Starts a cluster that was prepared before.
+    pub fn start_with(mut core: Core) -> io::Result<Self> {
+        let mut listeners = BTreeMap::new();
+        let mut ports = BTreeMap::new();
+        for (id, node) in &mut core.nodes {
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            listener.set_nonblocking(true)?;
+            let port = listener.local_addr()?.port();
+            (node.host, node.port) = ("127.0.0.1".to_owned(), port);
+            ports.insert(*id, port);
+            listeners.insert(*id, listener);
+        }
+        let shared = Arc::new(Shared { core: Mutex::new(core), changed: Notify::new(), stop: Notify::new() });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let served = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("embedded-kafka".to_owned()).spawn(move || {
+            // A listener that can't be handed to the runtime leaves the test with a refused connection to look at.
+            let _ = runtime.block_on(run(&served, listeners));
+        })?;
+        Ok(Self { shared, ports, thread: Some(thread) })
+    }
+
+    /// `127.0.0.1:port` of each node.
+    pub fn bootstrap(&self) -> Vec<String> {
+        self.ports.values().map(|port| format!("127.0.0.1:{port}")).collect()
+    }
+
+    /// The port a node listens on.
+    pub fn port(&self, node: i32) -> Option<u16> {
+        self.ports.get(&node).copied()
+    }
+
+    /// Lets a node advertise another address than the one it listens on.
+    pub fn advertise(&self, node: i32, host: &str, port: u16) {
+        self.with_core(|core| {
+            if let Some(node) = core.nodes.get_mut(&node) {
+                (node.host, node.port) = (host.to_owned(), port);
+            }
+        });
+    }
+
+    /// Looks at the cluster or changes it, while no request is being handled.
+    pub fn with_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.shared.lock();
+        core.tick(now_ms());
+        let result = act(&mut core);
+        core.changes += 1;
+        drop(core);
+        self.shared.changed.notify_one();
+        result
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.shared.stop.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic in there was printed there.
+            let _ = thread.join();
+        }
+    }
+}
+
+type Outbox = mpsc::UnboundedSender<Outcome>;
+
+/// A frame, or `None` at the connection's end.
+type Incoming = (ConnectionId, Option<Bytes>);
+
+/// All connections, by the number the core knows them by.
+#[derive(Default)]
+struct Open {
+    outboxes: BTreeMap<ConnectionId, Outbox>,
+    nodes: BTreeMap<ConnectionId, i32>,
+    last: u64,
+}
+
+async fn run(shared: &Shared, listeners: BTreeMap<i32, std::net::TcpListener>) -> io::Result<()> {
+    let mut tasks = JoinSet::new();
+    let (accepted, mut connections) = mpsc::unbounded_channel();
+    for (node, listener) in listeners {
+        let listener = TcpListener::from_std(listener)?;
+        let accepted = accepted.clone();
+        tasks.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if accepted.send((node, stream)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    let (frames, mut incoming) = mpsc::channel::<Incoming>(64);
+    let mut open = Open::default();
+    loop {
+        let wake = sleep_until_due(shared);
+        tokio::select! {
+            biased;
+            () = shared.stop.notified() => return Ok(()),
+            Some((node, stream)) = connections.recv() => open.accept(&mut tasks, &frames, node, stream),
+            Some((id, frame)) = incoming.recv() => match frame {
+                Some(frame) => open.request(shared, id, frame),
+                None => open.close(shared, id),
+            },
+            () = shared.changed.notified() => open.drop_dead(shared),
+            () = wake => {}
+            Some(_) = tasks.join_next() => continue,
+        }
+        let events = shared.lock().poll(now_ms());
+        events.into_iter().for_each(|event| open.deliver(event));
+    }
+}
+
+async fn sleep_until_due(shared: &Shared) {
+    let due = shared.lock().next_wake();
+    match due {
+        // At least one ms: a deadline in the past waits for something else.
+        Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(now_ms()).max(1).cast_unsigned())).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Open {
+    fn accept(&mut self, tasks: &mut JoinSet<()>, frames: &mpsc::Sender<Incoming>, node: i32, stream: TcpStream) {
+        self.last += 1;
+        let id = ConnectionId(self.last);
+        let (outbox, outgoing) = mpsc::unbounded_channel();
+        // Without it an answer may wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let (reader, writer) = stream.into_split();
+        let frames = frames.clone();
+        tasks.spawn(async move {
+            let talk = async {
+                // Either end of the conversation ends it: the client closed, or the core did.
+                tokio::select! {
+                    biased;
+                    _ = write_all(writer, outgoing) => {}
+                    _ = read_all(reader, id, &frames) => {}
+                }
+            };
+            talk.await;
+            // Nobody listens any more when the whole cluster ends.
+            let _ = frames.send((id, None)).await;
+        });
+        self.outboxes.insert(id, outbox);
+        self.nodes.insert(id, node);
+    }
+
+    fn request(&mut self, shared: &Shared, id: ConnectionId, frame: Bytes) {
+        let Some(node) = self.nodes.get(&id) else { return };
+        let outcome = shared.lock().handle(now_ms(), *node, id, frame);
+        self.deliver(Event { connection: id, outcome });
+    }
+
+    fn deliver(&mut self, event: Event) {
+        let closes = event.outcome == Outcome::Close;
+        if !matches!(event.outcome, Outcome::Parked | Outcome::Silent)
+            && let Some(outbox) = self.outboxes.get(&event.connection)
+        {
+            // The client may be gone already.
+            let _ = outbox.send(event.outcome);
+        }
+        if closes {
+            self.outboxes.remove(&event.connection);
+            self.nodes.remove(&event.connection);
+        }
+    }
+
+    fn close(&mut self, shared: &Shared, id: ConnectionId) {
+        self.outboxes.remove(&id);
+        self.nodes.remove(&id);
+        shared.lock().disconnect(id);
+    }
+
+    /// Closes the connections of nodes that no longer run.
+    fn drop_dead(&mut self, shared: &Shared) {
+        let core = shared.lock();
+        let down = |node: &i32| core.nodes.get(node).is_none_or(|node| !node.up);
+        let dead: Vec<ConnectionId> = self.nodes.iter().filter(|(_, node)| down(node)).map(|(id, _)| *id).collect();
+        drop(core);
+        dead.into_iter().for_each(|connection| self.deliver(Event { connection, outcome: Outcome::Close }));
+    }
+}
+
+async fn read_all(mut reader: OwnedReadHalf, id: ConnectionId, frames: &mpsc::Sender<Incoming>) -> io::Result<()> {
+    loop {
+        let length = reader.read_u32().await? as usize;
+        if length > MAX_FRAME {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut frame = BytesMut::with_capacity(length);
+        let mut body = (&mut reader).take(length as u64);
+        while frame.len() < length {
+            if body.read_buf(&mut frame).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        if frames.send((id, Some(frame.freeze()))).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn write_all(mut writer: OwnedWriteHalf, mut outgoing: mpsc::UnboundedReceiver<Outcome>) -> io::Result<()> {
+    while let Some(outcome) = outgoing.recv().await {
+        match outcome {
+            Outcome::Reply(frame) => {
+                let length = u32::try_from(frame.len()).map_err(io::Error::other)?;
+                writer.write_all(&length.to_be_bytes()).await?;
+                writer.write_all(&frame).await?;
+            }
+            Outcome::Raw(bytes) => writer.write_all(&bytes).await?,
+            Outcome::Close => return Ok(()),
+            Outcome::Silent | Outcome::Parked => {}
+        }
+    }
+    Ok(())
+}
