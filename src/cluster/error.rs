@@ -235,6 +235,7 @@ impl Place {
             ApiKey::ApiVersions => "connect to".to_owned(),
             ApiKey::CreateTopics => format!("create {subject} on"),
             ApiKey::InitProducerId => "get a producer id from".to_owned(),
+            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => format!("set configs of {subject} on"),
             ApiKey::DescribeConfigs if *subject == Subject::Whole => "read the configs of".to_owned(),
             ApiKey::DescribeConfigs => format!("read the configs of {subject} from"),
         }

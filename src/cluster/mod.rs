@@ -19,7 +19,7 @@ mod metadata;
 pub mod retry;
 
 pub use calls::commits::{Commits, Committed};
-pub use calls::configs::Configs;
+pub use calls::configs::{Configs, TopicValues};
 pub use calls::groups::{Group, GroupDescription, GroupList};
 pub use calls::offsets::{Edge, ListedOffset, Moment};
 pub use client::{Cluster, Options};

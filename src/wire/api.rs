@@ -71,6 +71,8 @@ apis! {
     19 CreateTopics 2..=7 flexible 5
     22 InitProducerId 0..=2 flexible 2
     32 DescribeConfigs 0..=4 flexible 4
+    33 AlterConfigs 0..=0 flexible 2
+    44 IncrementalAlterConfigs 0..=0 flexible 1
     69 ConsumerGroupDescribe 0..=0 flexible 0
     89 StreamsGroupDescribe 0..=0 flexible 0
 }

@@ -6,7 +6,9 @@ use crate::cluster::connection::{Connection, Use};
 use crate::cluster::error::{ClusterError, ErrorKind, Subject};
 use crate::kafka::{BrokerId, TopicName};
 use crate::wire::ApiKey;
-use crate::wire::messages::{ConfigEntry, DescribeConfigs, Resource, ResourceConfigs};
+use crate::wire::messages::{
+    AlterConfigs, AlteredTopic, ConfigEntry, DescribeConfigs, IncrementalAlterConfigs, Resource, ResourceConfigs,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,6 +17,11 @@ const MOST: usize = 200;
 
 /// Configs by name.
 pub type Configs = BTreeMap<String, ConfigEntry>;
+
+/// Values to set, by topic and config.
+pub type TopicValues = BTreeMap<TopicName, BTreeMap<String, String>>;
+
+type Set = (TopicName, Result<(), ClusterError>);
 
 type Share<K> = Vec<(K, Result<Configs, ClusterError>)>;
 
@@ -39,6 +46,33 @@ impl Cluster {
         .await
     }
 
+    /// Sets `changed` configs of topics. Brokers before 2.3 can only replace all configs of a topic at once: they get
+    /// `whole`, which must hold the changed ones too. Setting the same again changes nothing, so it is repeated.
+    pub async fn set_topic_configs(
+        &self,
+        changed: &TopicValues,
+        whole: &TopicValues,
+    ) -> BTreeMap<TopicName, Result<(), ClusterError>> {
+        self.rounds(changed.keys().cloned().collect(), |left| async move {
+            let subject = |topic: &TopicName| Subject::Topic(topic.clone());
+            let Some(broker) = self.reachable().await else {
+                let error = self.error(Some(ApiKey::AlterConfigs), Subject::Whole, ErrorKind::UnknownBroker);
+                return left.into_iter().map(|topic| (topic.clone(), Err(error.about(subject(&topic))))).collect();
+            };
+            let of = |values: &TopicValues| -> TopicValues {
+                let listed = |topic: &TopicName| Some((topic.clone(), values.get(topic)?.clone()));
+                left.iter().filter_map(listed).collect()
+            };
+            let values = Arc::new((of(changed), of(whole)));
+            let ask = move |connection: Arc<Connection>, _: Vec<TopicName>| {
+                let values = Arc::clone(&values);
+                async move { set(&connection, &values.0, &values.1).await }
+            };
+            self.shares(ApiKey::AlterConfigs, subject, vec![(broker, Use::Control(0), left)], ask).await
+        })
+        .await
+    }
+
     /// The configs of each broker, asked of itself.
     pub async fn broker_configs(&self) -> BTreeMap<BrokerId, Result<Configs, ClusterError>> {
         let brokers = self.brokers().into_iter().map(|broker| broker.id).collect();
@@ -51,6 +85,21 @@ impl Cluster {
         })
         .await
     }
+}
+
+async fn set(connection: &Connection, changed: &TopicValues, whole: &TopicValues) -> Result<Vec<Set>, ClusterError> {
+    let api = ApiKey::IncrementalAlterConfigs;
+    let answer = if connection.version(api).is_ok() {
+        connection.call(&IncrementalAlterConfigs { topics: changed.clone() }, Subject::Whole).await?
+    } else {
+        connection.call(&AlterConfigs { topics: whole.clone() }, Subject::Whole).await?
+    };
+    let checked = |topic: AlteredTopic| {
+        let subject = Subject::Topic(topic.name.clone());
+        let checked = connection.check(api, subject, topic.error, topic.message.as_deref());
+        (topic.name, checked)
+    };
+    Ok(answer.topics.into_iter().map(checked).collect())
 }
 
 async fn ask<K: Clone + Ord>(

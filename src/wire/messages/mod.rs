@@ -1,5 +1,6 @@
 //! The requests besides Fetch and Produce, by subject. Nothing else in kferry uses `kafka_protocol`.
 
+mod alter;
 mod commits;
 mod configs;
 mod coordinator;
@@ -11,6 +12,7 @@ mod producer;
 mod topics;
 mod versions;
 
+pub use alter::{AlterConfigs, AlterConfigsAnswer, AlteredTopic, IncrementalAlterConfigs};
 pub use commits::{CommittedOffset, GroupCommits, OffsetFetch, OffsetFetchAnswer};
 pub use configs::{ConfigEntry, ConfigSource, DescribeConfigs, DescribeConfigsAnswer, Resource, ResourceConfigs};
 pub use coordinator::{Coordinator, FindCoordinator, FindCoordinatorAnswer};
