@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use crate::cluster::Configs;
 use crate::kafka::{ErrorCode, GroupId, HostPort, Offset, PartitionId, TopicId, TopicName, TopicPartition};
-use crate::topics::Configs;
 
 /// What was seen of both clusters at one time.
 #[derive(Clone, PartialEq, Debug)]

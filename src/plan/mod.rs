@@ -7,9 +7,11 @@ pub mod facts;
 #[expect(clippy::module_inception, reason = "the room is named after its one product")]
 mod plan;
 pub mod rules;
+#[cfg(test)]
+pub(crate) mod testing;
 mod warning;
 
 pub use facts::Survey;
 pub use plan::{Action, GroupCommit, GroupPlan, LanePlan, Mark, Plan, Reason, Totals};
-pub use rules::{Rules, Undecided, Ungrouped};
+pub use rules::{Rules, plan};
 pub use warning::{Permit, Refusal, Warning, WarningCode, Weight};

@@ -1,5 +1,6 @@
 //! The plan: which records of which partitions move, what stays and why. Once made it cannot change.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -157,10 +158,14 @@ pub(super) struct Parts {
 }
 
 impl Plan {
-    /// Fixes the parts: partitions by topic and number, groups by id.
+    /// Fixes the parts: partitions by topic and number, groups by id, warnings by weight, code and place.
     pub(super) fn new(mut parts: Parts) -> Self {
         parts.partitions.sort_by(|a, b| a.at.cmp(&b.at));
         parts.groups.sort_by(|a, b| a.id.cmp(&b.id));
+        parts.warnings.sort_by(|a, b| {
+            let rank = |warning: &Warning| (Reverse(warning.weight), warning.code);
+            rank(a).cmp(&rank(b)).then_with(|| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)))
+        });
         Self(parts)
     }
 

@@ -186,7 +186,14 @@ impl Warning {
     }
 }
 
-/// The words without the code: what is the case; what can be done.
+impl Warning {
+    /// What is the case; what can be done. Without the code and the place.
+    pub fn words(&self) -> String {
+        if self.advice.is_empty() { self.message.clone() } else { format!("{}; {}", self.message, self.advice) }
+    }
+}
+
+/// The place and the words, without the code.
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.topic, self.partition) {
@@ -194,8 +201,7 @@ impl fmt::Display for Warning {
             (Some(topic), None) => write!(f, "{topic}: ")?,
             (None, _) => {}
         }
-        f.write_str(&self.message)?;
-        if self.advice.is_empty() { Ok(()) } else { write!(f, "; {}", self.advice) }
+        f.write_str(&self.words())
     }
 }
 

@@ -1,1 +1,4 @@
-//! The report room: to come.
+//! Plans and results as text for people and as stable JSON for programs.
+
+pub mod json;
+pub mod table;

@@ -1,62 +1,31 @@
-//! A resource's configuration as `DescribeConfigs` shows it.
+//! Reading a resource's effective configuration.
 
-use std::collections::BTreeMap;
+use crate::cluster::{ConfigSource, Configs};
 
-/// Where an effective value comes from (KIP-226; before it, brokers only tell overrides from the rest).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ConfigOrigin {
-    /// Set on the topic itself: an override.
-    Topic,
-    /// Inherited from the brokers' settings, static or dynamic.
-    Broker,
-    /// Kafka's own default.
-    Default,
-}
-
-/// One effective value.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ConfigValue {
-    /// The value in effect; `None` where the broker shows none (unset, or sensitive).
-    pub value: Option<String>,
-    /// Where it comes from.
-    pub origin: ConfigOrigin,
-}
-
-/// The effective configuration of a topic or a broker, by name.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Configs(BTreeMap<String, ConfigValue>);
-
-impl Configs {
+/// What the rules want to know of a configuration.
+pub trait Effective {
     /// The value in effect; `None` where the broker does not know the name or shows no value.
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.value.as_deref()
-    }
+    fn effective(&self, name: &str) -> Option<&str>;
 
     /// The value in effect as a whole number; `None` also where it is not one.
-    pub fn number(&self, name: &str) -> Option<i64> {
-        self.value(name)?.trim().parse().ok()
+    fn number(&self, name: &str) -> Option<i64> {
+        self.effective(name)?.trim().parse().ok()
     }
 
-    /// Whether the broker knows a configuration of this name.
-    pub fn knows(&self, name: &str) -> bool {
-        self.0.contains_key(name)
-    }
-
-    /// The names, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-
-    /// The names and values set on the topic itself, sorted by name.
-    pub fn overrides(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, held)| {
-            (held.origin == ConfigOrigin::Topic).then_some((name.as_str(), held.value.as_deref()?))
-        })
-    }
+    /// The names and values set on the topic itself, by name.
+    fn overrides(&self) -> impl Iterator<Item = (&str, &str)>;
 }
 
-impl FromIterator<(String, ConfigValue)> for Configs {
-    fn from_iter<T: IntoIterator<Item = (String, ConfigValue)>>(entries: T) -> Self {
-        Self(entries.into_iter().collect())
+impl Effective for Configs {
+    fn effective(&self, name: &str) -> Option<&str> {
+        self.get(name)?.value.as_deref()
+    }
+
+    fn overrides(&self) -> impl Iterator<Item = (&str, &str)> {
+        // Brokers before 1.1 say of an override only that it is no default.
+        let own = |source| matches!(source, ConfigSource::DynamicTopic | ConfigSource::Other);
+        self.iter()
+            .filter(move |(_, held)| own(held.source))
+            .filter_map(|(name, held)| Some((name.as_str(), held.value.as_deref()?)))
     }
 }

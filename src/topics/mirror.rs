@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Configs;
-use crate::kafka::TopicName;
+use super::Effective;
+use crate::cluster::{Configs, NewTopic};
+use crate::kafka::{HostPort, TopicName};
 
 const TIMESTAMP_TYPE: &str = "message.timestamp.type";
 const CREATE_TIME: &str = "CreateTime";
@@ -12,17 +13,28 @@ const MIN_ISR: &str = "min.insync.replicas";
 /// Kept at the source's effective value, as records are lost or refused where the target's differs.
 const EFFECTIVE: [&str; 4] = ["retention.ms", "retention.bytes", "max.message.bytes", "cleanup.policy"];
 
-/// A topic to create.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct TopicSpec {
-    /// Its name.
-    pub name: TopicName,
-    /// How many partitions.
-    pub partitions: i32,
-    /// How many replicas each; -1 lets the target decide (`CreateTopics` v4, Kafka 2.4).
-    pub replication_factor: i16,
-    /// The configuration to create it with.
-    pub configs: BTreeMap<String, String>,
+/// The command that creates a topic by hand.
+pub fn command(topic: &NewTopic, bootstrap: &HostPort) -> String {
+    let mut command = format!(
+        "kafka-topics.sh --bootstrap-server {bootstrap} --create --topic {} --partitions {}",
+        topic.name, topic.partitions
+    );
+    if topic.replication_factor > 0 {
+        command.push_str(&format!(" --replication-factor {}", topic.replication_factor));
+    }
+    for (name, value) in &topic.configs {
+        command.push_str(&format!(" --config {}", quoted(&format!("{name}={value}"))));
+    }
+    command
+}
+
+/// The word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    if word.chars().all(|c| c.is_ascii_alphanumeric() || "._-=,:/@%+".contains(c)) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// What was seen of the target, as far as new topics are concerned.
@@ -82,7 +94,7 @@ pub struct ConfigLeftOut {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mirrored {
     /// What to create before the copy.
-    pub spec: TopicSpec,
+    pub spec: NewTopic,
     /// What to set once the copy is done: a topic that stamps its own time would replace the records' times.
     pub at_end: BTreeMap<String, String>,
     /// What the topic will lack.
@@ -113,12 +125,12 @@ pub fn mirror(
             }
         }
         for name in EFFECTIVE {
-            let wanted = source.value(name);
+            let wanted = source.effective(name);
             if let Some(wanted) = wanted.filter(|_| wanted != target.of(name).as_deref()) {
                 configs.insert(name.to_owned(), wanted.to_owned());
             }
         }
-        if let Some(wanted) = source.value(TIMESTAMP_TYPE).filter(|wanted| *wanted != CREATE_TIME) {
+        if let Some(wanted) = source.effective(TIMESTAMP_TYPE).filter(|wanted| *wanted != CREATE_TIME) {
             at_end.insert(TIMESTAMP_TYPE.to_owned(), wanted.to_owned());
         }
     }
@@ -133,7 +145,7 @@ pub fn mirror(
     let asked = known_factor.filter(|_| factor > 0 || !target.takes_default_factor);
     let replication_factor = asked.and_then(|factor| i16::try_from(factor).ok()).unwrap_or(-1);
     Mirrored {
-        spec: TopicSpec { name: name.clone(), partitions, replication_factor, configs },
+        spec: NewTopic { name: name.clone(), partitions, replication_factor, configs },
         at_end,
         left_out,
         min_isr,
@@ -162,7 +174,7 @@ impl Defaults<'_> {
     /// The value that a topic without an override of this name has; `None` where that is not known.
     pub fn of(&self, topic_config: &str) -> Option<String> {
         let broker = self.broker?;
-        let plain = |name: &str| broker.value(name).map(str::to_owned);
+        let plain = |name: &str| broker.effective(name).map(str::to_owned);
         match topic_config {
             "retention.ms" => plain("log.retention.ms")
                 .or_else(|| in_ms(broker, "log.retention.minutes", 60_000))
@@ -178,3 +190,6 @@ fn in_ms(broker: &Configs, name: &str, unit: i64) -> Option<String> {
     let number = broker.number(name)?;
     Some(if number < 0 { -1 } else { number.saturating_mul(unit) }.to_string())
 }
+
+#[cfg(test)]
+mod tests;

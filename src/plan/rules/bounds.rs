@@ -1,7 +1,7 @@
 //! Where a partition starts and ends, and why.
 
-use super::Undecided;
 use super::undecided::{doubts, is_empty};
+use crate::config::Undecided;
 use crate::kafka::units::Count;
 use crate::kafka::{GroupId, Offset, Span, TopicId, TopicPartition};
 use crate::plan::facts::SourcePartition;

@@ -1,77 +1,93 @@
 //! The rules that turn a survey into a plan. Each file holds one kind of question; all of them are pure.
 
+mod activity;
+mod age;
 mod bounds;
-pub mod select;
+mod pair;
+mod select;
+mod target;
+#[cfg(test)]
+mod tests;
 mod undecided;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-pub use select::{Selection, select};
+pub use age::times_needed;
+pub use select::{Taken, select, wants_commits};
+
+use pair::{There, pairs};
 
 use super::facts::{Group, SourceTopic, Survey};
 use super::plan::{GroupCommit, GroupPlan, LanePlan, Parts, Plan};
-use super::warning::{Warning, WarningCode};
+use super::warning::Warning;
+use crate::config::{Selection, Settings, TopicSettings, Undecided, Ungrouped};
+use crate::kafka::units::Count;
 use crate::kafka::{GroupId, Offset, Span, TopicName, TopicPartition};
 
-/// Where a partition starts whose commits do not say what is unread (`plan.undecided`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Undecided {
-    /// At the log start: nothing can be missed.
-    #[default]
-    Earliest,
-    /// Only submitted offsets count.
-    Committed,
-}
-
-/// What happens to topics without any commit (`select.ungrouped`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Ungrouped {
-    /// They stay.
-    #[default]
-    Skip,
-    /// They move from their log starts.
-    Earliest,
-}
-
 /// What the operator asked for, as far as a plan depends on it.
+#[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
     /// The migration's name.
     pub name: &'a str,
-    /// Whether a group of this id is selected.
-    pub group: &'a dyn Fn(&str) -> bool,
-    /// Whether a topic of this name is selected.
-    pub topic: &'a dyn Fn(&str) -> bool,
+    /// The groups and topics it is about.
+    pub selection: &'a Selection,
     /// What happens to topics without any commit.
     pub ungrouped: Ungrouped,
     /// Where a partition starts whose commits do not say what is unread.
     pub undecided: Undecided,
-    /// Whether missing topics may be created.
-    pub create: bool,
-    /// The replicas of created topics; -1 leaves them to the target.
-    pub replication_factor: i16,
-    /// Whether a codec that the target does not know may be replaced.
-    pub recompress: bool,
+    /// How missing topics are made.
+    pub topics: &'a TopicSettings,
     /// Whether the groups' offsets are committed on the target afterwards.
-    pub translate: bool,
+    pub translate_offsets: bool,
+}
+
+impl<'a> From<&'a Settings> for Rules<'a> {
+    fn from(settings: &'a Settings) -> Self {
+        Self {
+            name: settings.name.as_str(),
+            selection: &settings.selection,
+            ungrouped: settings.ungrouped,
+            undecided: settings.undecided,
+            topics: &settings.topics,
+            translate_offsets: settings.translate_offsets,
+        }
+    }
 }
 
 /// Makes the plan.
 pub fn plan(survey: &Survey, rules: &Rules<'_>) -> Plan {
-    let selection = select(&survey.source.groups, &survey.source.names, rules);
-    let taken: BTreeMap<&TopicName, &SourceTopic> =
-        survey.source.topics.iter().filter(|(name, _)| selection.topics.contains(*name)).collect();
-    let mut warnings = selection.warnings;
-    let partitions = partitions(&taken, &selection.groups, rules, &mut warnings);
-    let groups = groups(&selection.groups, &partitions);
+    let mut taken = select(&survey.source.groups, &survey.source.names, rules);
+    let mut warnings = std::mem::take(&mut taken.warnings);
+    let pairs = pairs(survey, &taken.topics, rules);
+    let sources: BTreeMap<&TopicName, &SourceTopic> = pairs.iter().map(|pair| (pair.name, pair.source)).collect();
+    let partitions = partitions(&sources, &taken.groups, rules.undecided, &mut warnings);
+    let groups = groups(&taken.groups, &partitions);
+    activity::groups(&taken, &groups, &mut warnings);
+    activity::ends(survey, &partitions, &mut warnings);
+    activity::hidden(survey, &taken, &mut warnings);
+    activity::changelogs(survey, &taken, &mut warnings);
+    if !pairs.is_empty() {
+        target::cluster(survey, rules, groups.len(), &mut warnings);
+    }
+    for pair in &pairs {
+        target::topic(pair, survey, rules, &partitions, &mut warnings);
+        age::ages(pair, survey, &partitions, &mut warnings);
+    }
+    let topics = sources.iter().map(|(&name, topic)| (name.clone(), count(topic.partitions.len()))).collect();
+    let missing = pairs.into_iter().filter_map(|pair| match pair.there {
+        There::Missing(mirrored) => Some(mirrored),
+        There::Exists(_) => None,
+    });
+    let create = missing.filter(|_| rules.topics.create).collect();
     Plan::new(Parts {
         at_ms: survey.at_ms,
         source: survey.source.identity.clone(),
         target: survey.target.identity.clone(),
-        topics: taken.iter().map(|(&name, topic)| (name.clone(), count(topic.partitions.len()))).collect(),
+        topics,
         partitions,
         groups,
-        create: Vec::new(),
-        left_out: selection.left_out,
+        create,
+        left_out: taken.left_out,
         warnings,
     })
 }
@@ -81,11 +97,17 @@ fn count(partitions: usize) -> i32 {
     i32::try_from(partitions).unwrap_or(i32::MAX)
 }
 
+/// `1 member`, `2 members`.
+fn many(number: usize, noun: &str) -> String {
+    let shown = Count(i64::try_from(number).unwrap_or(i64::MAX));
+    format!("{shown} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Every partition of the topics that are taken.
 fn partitions(
     taken: &BTreeMap<&TopicName, &SourceTopic>,
     groups: &[&Group],
-    rules: &Rules<'_>,
+    undecided: Undecided,
     warnings: &mut Vec<Warning>,
 ) -> Vec<LanePlan> {
     // Per topic the groups with a commit on it, and their commits by partition.
@@ -100,14 +122,11 @@ fn partitions(
         for (&number, partition) in &topic.partitions {
             let at = TopicPartition { topic: name.clone(), partition: number };
             let here: Vec<_> = on_topic.iter().map(|(&group, by)| (group, by.get(&at).copied())).collect();
-            lanes.push(bounds::bounds(&at, topic.id, partition, &here, rules.undecided, warnings));
+            lanes.push(bounds::bounds(&at, topic.id, partition, &here, undecided, warnings));
         }
         let gone =
             on_topic.values().flat_map(BTreeMap::keys).filter(|at| !topic.partitions.contains_key(&at.partition));
-        for at in gone.collect::<std::collections::BTreeSet<_>>() {
-            let message = "left out: a selected group has a commit on it, but the topic has no such partition";
-            warnings.push(Warning::new(WarningCode::TopicMissing, message).at(at).advice("the topic was re-created"));
-        }
+        activity::gone(gone.copied().collect::<BTreeSet<_>>().into_iter(), warnings);
     }
     lanes
 }

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Rules, Ungrouped};
+use super::Rules;
+use crate::config::Ungrouped;
 use crate::kafka::TopicName;
 use crate::plan::facts::{Group, GroupKind};
 use crate::plan::warning::{Warning, WarningCode};
 
 /// The groups that count and the topics to look at.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Selection<'a> {
+pub struct Taken<'a> {
     /// Selected groups whose commits could be read, by id; kferry's own and share groups are not among them.
     pub groups: Vec<&'a Group>,
     /// The topics that are taken.
@@ -24,24 +25,24 @@ pub struct Selection<'a> {
 
 /// Whether the survey must ask for this group's commits.
 pub fn wants_commits(group: &str, kind: &GroupKind, rules: &Rules<'_>) -> bool {
-    usable(kind) && ((rules.group)(group) || rules.ungrouped == Ungrouped::Earliest)
+    usable(kind) && (rules.selection.groups.takes(group) || rules.ungrouped == Ungrouped::Earliest)
 }
 
 /// Selects among the source's groups and the names of its topics.
-pub fn select<'a>(groups: &'a [Group], names: &BTreeSet<TopicName>, rules: &Rules<'_>) -> Selection<'a> {
-    let mut selection = Selection::default();
+pub fn select<'a>(groups: &'a [Group], names: &BTreeSet<TopicName>, rules: &Rules<'_>) -> Taken<'a> {
+    let mut taken = Taken::default();
     let mut touched: BTreeMap<&TopicName, bool> = BTreeMap::new();
     for group in groups.iter().filter(|group| !is_kferry(group)) {
-        let selected = (rules.group)(group.id.as_str());
+        let selected = rules.selection.groups.takes(group.id.as_str());
         if selected && !usable(&group.kind) {
-            selection.warnings.push(unsupported(group));
+            taken.warnings.push(unsupported(group));
             continue;
         }
         let commits = match &group.commits {
             Ok(commits) => commits,
             Err(code) => {
                 if selected {
-                    selection.warnings.push(unread_commits(group, &code.to_string()));
+                    taken.warnings.push(unread_commits(group, &code.to_string()));
                 }
                 continue;
             }
@@ -50,11 +51,13 @@ pub fn select<'a>(groups: &'a [Group], names: &BTreeSet<TopicName>, rules: &Rule
             *touched.entry(&commit.at.topic).or_default() |= selected;
         }
         if selected {
-            selection.groups.push(group);
+            taken.groups.push(group);
         }
     }
-    selection.groups.sort_by(|a, b| a.id.cmp(&b.id));
-    for (&topic, _) in touched.iter().filter(|(topic, selected)| **selected && (rules.topic)(topic.as_str())) {
+    taken.groups.sort_by(|a, b| a.id.cmp(&b.id));
+    for (&topic, _) in
+        touched.iter().filter(|(topic, selected)| **selected && rules.selection.topics.takes(topic.as_str()))
+    {
         let note = if topic.as_str().starts_with("__") {
             let message = "internal topic, left out although a selected group has commits on it";
             Warning::new(WarningCode::TopicLeftOut, message).topic(topic)
@@ -64,17 +67,19 @@ pub fn select<'a>(groups: &'a [Group], names: &BTreeSet<TopicName>, rules: &Rule
                 .topic(topic)
                 .advice("it was deleted, or kferry's user may not describe it")
         } else {
-            selection.topics.insert(topic.clone());
+            taken.topics.insert(topic.clone());
             continue;
         };
-        selection.left_out.insert(topic.clone());
-        selection.warnings.push(note);
+        taken.left_out.insert(topic.clone());
+        taken.warnings.push(note);
     }
     if rules.ungrouped == Ungrouped::Earliest {
         let free = |name: &&TopicName| !touched.contains_key(name) && !name.as_str().starts_with("__");
-        selection.topics.extend(names.iter().filter(free).filter(|name| (rules.topic)(name.as_str())).cloned());
+        taken
+            .topics
+            .extend(names.iter().filter(free).filter(|name| rules.selection.topics.takes(name.as_str())).cloned());
     }
-    selection
+    taken
 }
 
 /// Whether a group of this kind has committed offsets in the usual sense.
@@ -87,7 +92,7 @@ const fn usable(kind: &GroupKind) -> bool {
 
 /// Whether the group is the state of a migration: named like one, and of kferry's protocol type or with kferry's own
 /// metadata, a JSON object whose key `kferry` holds the format's number.
-pub fn is_kferry(group: &Group) -> bool {
+fn is_kferry(group: &Group) -> bool {
     let own = |metadata: &str| {
         metadata.starts_with('{')
             && serde_json::from_str::<Value>(metadata).is_ok_and(|value| value.get("kferry").is_some_and(Value::is_u64))

@@ -1,0 +1,237 @@
+//! What the target would refuse, replace or lose.
+
+use super::pair::{Pair, There};
+use super::{Rules, count, many};
+use crate::kafka::Span;
+use crate::kafka::units::{Bytes, Count};
+use crate::plan::facts::{Survey, TargetTopic};
+use crate::plan::plan::LanePlan;
+use crate::plan::warning::{Permit, Warning, WarningCode, Weight};
+use crate::topics::{Effective, Mirrored, command};
+
+/// Produce v3 carries format v2 (Kafka 0.11).
+const FORMAT_V2: i16 = 3;
+/// Produce v7 carries zstd (Kafka 2.1).
+const ZSTD: i16 = 7;
+/// Slower than this over one connection, a buffer is worth a word: bytes a second.
+const SLOW: f64 = 10e6;
+
+/// Says what holds for the target as a whole.
+pub(super) fn cluster(survey: &Survey, rules: &Rules<'_>, groups: usize, warnings: &mut Vec<Warning>) {
+    let target = &survey.target;
+    let Some(configs) = &target.broker_configs else {
+        let message = "the configuration of the target's brokers may not be read: what depends on it is not predicted";
+        let advice = "grant DescribeConfigs on the cluster to see more";
+        warnings.push(Warning::new(WarningCode::ConfigsHidden, message).advice(advice));
+        return;
+    };
+    if let Some(minutes) = configs.number("offsets.retention.minutes").filter(|_| rules.translate_offsets && groups > 0)
+    {
+        let life = if minutes % 1_440 == 0 {
+            format!("{} days", Count(minutes / 1_440))
+        } else {
+            format!("{} minutes", Count(minutes))
+        };
+        let message = format!("the target forgets the committed offsets of a group without consumers after {life}");
+        let advice = "start the consumers there before, or raise offsets.retention.minutes";
+        warnings.push(Warning::new(WarningCode::OffsetsExpire, message).advice(advice));
+    }
+    let buffer = configs.number("socket.receive.buffer.bytes").and_then(|bytes| u32::try_from(bytes).ok());
+    if let (Some(buffer), Some(round_trip)) = (buffer, target.round_trip) {
+        let speed = f64::from(buffer) / round_trip.as_secs_f64().max(1e-6);
+        if speed < SLOW {
+            let message = format!(
+                "the target's socket.receive.buffer.bytes of {} allows about {:.1} MB/s per connection at {} ms",
+                Count(i64::from(buffer)),
+                speed / 1e6,
+                round_trip.as_millis()
+            );
+            let advice = "set it to -1 on the target's brokers to let the operating system grow it";
+            warnings.push(Warning::new(WarningCode::SmallSocketBuffers, message).advice(advice));
+        }
+    }
+}
+
+/// Says what holds for one topic.
+pub(super) fn topic(
+    pair: &Pair<'_>,
+    survey: &Survey,
+    rules: &Rules<'_>,
+    partitions: &[LanePlan],
+    warnings: &mut Vec<Warning>,
+) {
+    match &pair.there {
+        There::Missing(mirrored) => missing(pair, mirrored, survey, rules, warnings),
+        There::Exists(topic) => existing(pair, topic, survey, rules, partitions, warnings),
+    }
+    if pair.lanes(partitions).next().is_some() {
+        records(pair, survey, warnings);
+    }
+}
+
+/// The topic must be created.
+fn missing(pair: &Pair<'_>, mirrored: &Mirrored, survey: &Survey, rules: &Rules<'_>, warnings: &mut Vec<Warning>) {
+    let mut say = |code, weight, message: String, advice: String| {
+        warnings.push(Warning::new(code, message).topic(pair.name).weight(weight).advice(advice));
+    };
+    if !rules.topics.create {
+        let message = format!(
+            "the target has no such topic ({}), and topics.create is false",
+            many(pair.source.partitions.len(), "partition")
+        );
+        let bootstrap = survey.target.identity.bootstrap.first();
+        let advice = bootstrap.map_or_else(String::new, |at| format!("create it: {}", command(&mirrored.spec, at)));
+        say(WarningCode::TopicMissing, Weight::Refuse, message, advice);
+        return;
+    }
+    if !mirrored.left_out.is_empty() {
+        let named = mirrored.left_out.iter().map(|config| format!("{} ({})", config.name, config.because.as_str()));
+        let message = format!("created without {}", named.collect::<Vec<_>>().join(", "));
+        say(WarningCode::ConfigLeftOut, Weight::Note, message, String::new());
+    }
+    match mirrored.factor {
+        None if mirrored.spec.replication_factor < 0 && survey.target.create_topics_version < 4 => {
+            let message = "the target is older than 2.4 and does not show its default.replication.factor".into();
+            say(WarningCode::CreateRefused, Weight::Refuse, message, "set topics.replication_factor".into());
+        }
+        Some(factor) if factor > i64::from(count(survey.target.brokers)) => {
+            let message = format!(
+                "to be created with {factor} replicas, but the target has {}",
+                many(survey.target.brokers, "broker")
+            );
+            say(WarningCode::CreateRefused, Weight::Refuse, message, "set topics.replication_factor".into());
+        }
+        Some(factor) if mirrored.min_isr.is_some_and(|needed| needed > factor) => {
+            let needed = mirrored.min_isr.unwrap_or_default();
+            let message = format!("min.insync.replicas {needed} is more than the {factor} replicas of the new topic");
+            let advice = format!("set topics.replication_factor to at least {needed}");
+            say(WarningCode::MinIsr, Weight::Refuse, message, advice);
+        }
+        None | Some(_) => {}
+    }
+}
+
+/// The topic is there: its partitions, what they hold, and how many replicas follow.
+fn existing(
+    pair: &Pair<'_>,
+    topic: &TargetTopic,
+    survey: &Survey,
+    rules: &Rules<'_>,
+    partitions: &[LanePlan],
+    warnings: &mut Vec<Warning>,
+) {
+    let (ours, theirs) = (pair.source.partitions.len(), topic.partitions.len());
+    if ours != theirs {
+        let message = format!("{ours} partitions on the source, {theirs} on the target");
+        let advice = if theirs < ours {
+            format!("add partitions there, as kferry keeps their numbers: kafka-topics.sh --alter --partitions {ours}")
+        } else {
+            "kferry keeps the partitions' numbers: delete the target's topic so that it is created again".into()
+        };
+        let warning = Warning::new(WarningCode::PartitionCount, message).topic(pair.name).weight(Weight::Refuse);
+        warnings.push(warning.advice(advice));
+        return;
+    }
+    let own = format!("kferry-{}", rules.name);
+    let min_isr = pair.target_number("min.insync.replicas");
+    let mut short = Vec::new();
+    for lane in pair.lanes(partitions) {
+        let Some(there) = topic.partitions.get(&lane.at.partition) else { continue };
+        if min_isr.is_some_and(|needed| needed > i64::from(count(there.in_sync))) {
+            short.push((there.in_sync, there.replicas));
+        }
+        let held = Span { start: there.log_start, end: there.log_end }.len();
+        let movers = survey.target.moved.get(&lane.at);
+        if held == 0 || movers.is_some_and(|movers| movers.iter().any(|group| group.as_str() == own)) {
+            continue;
+        }
+        let (message, weight) = match movers.and_then(|movers| movers.first()) {
+            Some(other) => (
+                format!("the target holds {} records, and {other} has moved this partition", Count(held)),
+                Weight::Refuse,
+            ),
+            None => (format!("the target holds {} records already", Count(held)), Weight::Unless(Permit::Append)),
+        };
+        warnings.push(Warning::new(WarningCode::NotEmpty, message).at(&lane.at).weight(weight));
+    }
+    if let (Some(needed), Some((in_sync, replicas))) = (min_isr, short.iter().min()) {
+        let message = format!(
+            "min.insync.replicas is {needed}, but {in_sync} of {replicas} replicas are in sync, in {}",
+            many(short.len(), "partition")
+        );
+        let advice = "bring the target's brokers up, or lower min.insync.replicas";
+        let warning = Warning::new(WarningCode::MinIsr, message).topic(pair.name).weight(Weight::Refuse);
+        warnings.push(warning.advice(advice));
+    }
+}
+
+/// What becomes of the records.
+fn records(pair: &Pair<'_>, survey: &Survey, warnings: &mut Vec<Warning>) {
+    let mut say = |code, weight, message: String, advice: &str| {
+        warnings.push(Warning::new(code, message).topic(pair.name).weight(weight).advice(advice));
+    };
+    if let Some(format) = old_format(pair, survey) {
+        let message =
+            format!("the target stores this topic in message format {format}, which exactly once needs above");
+        let advice = "raise message.format.version to 0.11.0 or higher";
+        say(WarningCode::TargetFormat, Weight::Refuse, message, advice);
+    }
+    if pair.source_value("compression.type") == Some("zstd") && survey.target.produce_version < ZSTD {
+        let message = "the source compresses with zstd, which the target does not know (Kafka 2.1 does)".into();
+        say(WarningCode::CodecUnsupported, Weight::Refuse, message, "upgrade the target, or exclude the topic");
+    }
+    let limits = (pair.source_number("max.message.bytes"), pair.target_number("max.message.bytes"));
+    if let (Some(source), Some(target)) = limits
+        && target < source
+    {
+        let bytes = |limit: i64| Bytes(limit.unsigned_abs());
+        let message = format!(
+            "the source takes batches up to {}, the target up to {}: larger ones are split, a larger record is refused",
+            bytes(source),
+            bytes(target)
+        );
+        let advice = format!("raise max.message.bytes of the target's topic to {source}");
+        say(WarningCode::BatchTooLarge, Weight::Note, message, &advice);
+    }
+    let Some(existing) = pair.existing() else { return };
+    if existing.configs.is_none() {
+        let message = "the configuration of the target's topic may not be read: limits show when it refuses".into();
+        say(WarningCode::ConfigsHidden, Weight::Note, message, "grant DescribeConfigs on the topic to see more");
+    }
+    if pair.target_value("message.timestamp.type").as_deref() == Some("LogAppendTime") {
+        let message = "the target stamps its own time on every record".into();
+        let advice = "set message.timestamp.type=CreateTime there to keep the records' times";
+        say(WarningCode::TimestampsReplaced, Weight::Note, message, advice);
+    }
+    let compacted = |policy: &str| policy.split(',').any(|part| part.trim() == "compact");
+    let policies = (pair.source_value("cleanup.policy"), pair.target_value("cleanup.policy"));
+    if let (Some(source), Some(target)) = policies
+        && compacted(&target)
+        && !compacted(source)
+    {
+        let message = "the target's topic is compacted, the source's is not: records without a key are refused, \
+                       and all but a key's last are removed"
+            .into();
+        say(WarningCode::CompactedNullKey, Weight::Note, message, "set cleanup.policy=delete on the target's topic");
+    }
+}
+
+/// The message format of the target where it is known to be below v2. Brokers at the protocol of 3.0 or newer ignore
+/// the setting (KIP-724); where theirs is not known, nothing is concluded.
+fn old_format(pair: &Pair<'_>, survey: &Survey) -> Option<String> {
+    if survey.target.produce_version < FORMAT_V2 {
+        return Some("v1".into());
+    }
+    let broker = survey.target.broker_configs.as_ref()?;
+    if release(broker.effective("inter.broker.protocol.version")?)? >= (3, 0) {
+        return None;
+    }
+    let format = pair.target_value("message.format.version")?;
+    (release(&format)? < (0, 11)).then(|| format.into_owned())
+}
+
+/// The first two numbers of a release such as `0.10.2-IV0` or `2.8`.
+fn release(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.split(['.', '-']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
