@@ -23,7 +23,7 @@ mod pieces;
 mod rebuild;
 mod records;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use codec::{Codec, CodecError, CodecFault, CodecSet};
 pub use error::{BatchError, BatchErrorKind};

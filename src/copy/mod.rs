@@ -1,1 +1,32 @@
-//! The copy room: to come.
+//! One state machine per partition, and the engine that serves them all.
+//!
+//! The way of a batch: the `engine` asks a source broker for records (`fetcher`), hands the bytes to the partition's
+//! [`Lane`], which judges them, cuts what crosses the ends of the span, and gives back stamped batches; `pack` puts the
+//! batches of many lanes into one Produce request, `producer` sends it, and each partition's answer goes back to its lane.
+//!
+//! A lane knows no sockets and no clock: `Lane::on` takes what happened, `Lane::next` says what to do. What counts as
+//! certain after a Produce, and what does not, is written down in one place: `answer`.
+
+mod answer;
+mod engine;
+mod error;
+mod fetcher;
+mod lane;
+mod link;
+mod pace;
+mod pack;
+mod patience;
+mod progress;
+mod reader;
+mod requests;
+mod routes;
+mod tally;
+mod writer;
+
+pub use answer::ProduceResult;
+pub use engine::{Copied, Engine, Limits};
+pub use error::LaneProblem;
+pub use lane::{Action, Event, Lane, LaneEnd, LaneSetup};
+pub use patience::Patience;
+pub use progress::Progress;
+pub use tally::{Tally, Volume};

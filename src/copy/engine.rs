@@ -1,0 +1,353 @@
+//! Serves all lanes: hands their actions to the brokers and the outcomes back.
+//!
+//! One task owns every lane; only requests run beside it. Lanes with something to do stand in `ready`; nothing ever
+//! walks over all lanes to find out which one can go on.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::answer::ProduceResult;
+use super::fetcher::{Ask, Asks};
+use super::lane::{Action, Event, Lane, LaneEnd, LaneSetup};
+use super::link::{Link, LinkKey};
+use super::pace::Pace;
+use super::pack::Pending;
+use super::patience::Patience;
+use super::progress::Progress;
+use super::requests::Done;
+use super::routes::Routes;
+use super::tally::Tally;
+use crate::batch::Outgoing;
+use crate::cluster::Cluster;
+use crate::kafka::{BrokerId, Span, TopicPartition};
+
+mod traffic;
+
+/// How often the observer is told.
+const OBSERVE_EVERY: Duration = Duration::from_millis(200);
+
+/// The most bytes one Fetch answer should bring.
+const FETCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// What the engine may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of records that may be held at a time: read and not yet acknowledged by the target, or asked for.
+    pub memory: usize,
+    /// Bytes a second that may be read; `None`: as fast as both clusters allow.
+    pub rate: Option<u64>,
+}
+
+/// What became of one lane.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Copied {
+    /// The partition.
+    pub at: TopicPartition,
+    /// The source offsets that were to be moved, end exclusive.
+    pub span: Span,
+    /// Where the records lie on the target, end exclusive.
+    pub written: Span,
+    /// Batches by verdict.
+    pub tally: Tally,
+    /// How it ended.
+    pub end: LaneEnd,
+}
+
+/// A lane and what the engine holds for it.
+#[derive(Debug)]
+struct Slot {
+    lane: Lane,
+    /// A Fetch that waits for a leader.
+    stranded: Option<Ask>,
+    /// Batches the lane handed out that wait for their request.
+    pending: VecDeque<Outgoing>,
+    /// The connection on which the lane's batches go out.
+    link: Option<LinkKey>,
+    /// Whether the lane stands in that connection's turns.
+    queued: bool,
+    /// Batches on their way.
+    under_way: usize,
+    /// How often the target may be looked for in vain.
+    patience: Patience,
+    end: Option<LaneEnd>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Wake {
+    /// A lane's wait is over.
+    Lane,
+    /// A lane's target may be looked for again.
+    Target,
+}
+
+/// Copies a set of lanes from one cluster to another.
+#[derive(Debug)]
+pub struct Engine {
+    source: Cluster,
+    target: Cluster,
+    slots: Vec<Slot>,
+    ready: VecDeque<usize>,
+    timers: BTreeSet<(Duration, usize, Wake)>,
+    source_routes: Routes,
+    target_routes: Routes,
+    asks: BTreeMap<BrokerId, Asks>,
+    links: BTreeMap<LinkKey, Link>,
+    requests: JoinSet<Done>,
+    memory: usize,
+    pace: Pace,
+    /// When the rate allows to read on.
+    paused_until: Option<Duration>,
+    fetch_bytes: usize,
+    held: usize,
+    asked: usize,
+    live: usize,
+    bytes: u64,
+    stopping: bool,
+    started: Instant,
+}
+
+impl Engine {
+    /// An engine over lanes at their start.
+    pub fn new(source: Cluster, target: Cluster, limits: Limits, lanes: Vec<LaneSetup>) -> Self {
+        let count = lanes.len();
+        let pace = Pace::new(limits.rate);
+        let slots: Vec<Slot> = lanes.into_iter().map(Slot::new).collect();
+        Self {
+            source,
+            target,
+            slots,
+            ready: (0..count).collect(),
+            timers: BTreeSet::new(),
+            source_routes: Routes::new(count),
+            target_routes: Routes::new(count),
+            asks: BTreeMap::new(),
+            links: BTreeMap::new(),
+            requests: JoinSet::new(),
+            memory: limits.memory,
+            fetch_bytes: FETCH_BYTES.min(limits.memory / 2).min(pace.at_once().unwrap_or(FETCH_BYTES)),
+            pace,
+            paused_until: None,
+            held: 0,
+            asked: 0,
+            live: count,
+            bytes: 0,
+            stopping: false,
+            started: Instant::now(),
+        }
+    }
+
+    /// Runs until every lane has ended. When `stop` turns true nothing new is begun, and what is under way is awaited.
+    pub async fn run(
+        mut self,
+        mut stop: watch::Receiver<bool>,
+        observe: &mut (dyn FnMut(&Progress) + Send),
+    ) -> Vec<Copied> {
+        let mut tick = tokio::time::interval(OBSERVE_EVERY);
+        while self.live > 0 {
+            self.dispatch();
+            self.start_look_ups();
+            self.start_fetches();
+            self.start_produces();
+            if self.live == 0 {
+                break;
+            }
+            let wake = self.timers.first().map(|(time, _, _)| *time).into_iter().chain(self.paused_until).min();
+            tokio::select! {
+                biased;
+                Ok(_) = stop.wait_for(|stop| *stop), if !self.stopping => self.stop(),
+                Some(ended) = self.requests.join_next() => match ended {
+                    Ok(done) => self.done(done),
+                    Err(error) => rethrow(error),
+                },
+                () = sleep_until(self.started + wake.unwrap_or_default()), if wake.is_some() => self.wake(),
+                _ = tick.tick() => observe(&self.progress()),
+            }
+        }
+        observe(&self.progress());
+        self.slots.into_iter().map(Slot::into_copied).collect()
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How far all lanes together are.
+    fn progress(&self) -> Progress {
+        let ended = |slot: &&Slot| matches!(slot.end, Some(LaneEnd::Copied));
+        let failed = |slot: &&Slot| matches!(slot.end, Some(LaneEnd::Failed(_)));
+        Progress {
+            done: self.slots.iter().map(|slot| slot.lane.done()).sum(),
+            total: self.slots.iter().map(|slot| slot.lane.span().len()).sum(),
+            bytes: self.bytes,
+            lanes_done: self.slots.iter().filter(ended).count(),
+            lanes_failed: self.slots.iter().filter(failed).count(),
+            lanes: self.slots.len(),
+            elapsed: self.now(),
+        }
+    }
+
+    /// Tells a lane what happened and lets it act.
+    fn event(&mut self, lane: usize, event: Event) {
+        let now = self.now();
+        let slot = &mut self.slots[lane];
+        let before = slot.lane.held();
+        slot.lane.on(now, event);
+        self.held = (self.held + slot.lane.held()).saturating_sub(before);
+        self.ready.push_back(lane);
+    }
+
+    /// Carries out what the lanes in `ready` want.
+    fn dispatch(&mut self) {
+        let now = self.now();
+        while let Some(lane) = self.ready.pop_front() {
+            while let Some(action) = self.slots[lane].lane.next(now) {
+                match action {
+                    Action::Fetch { from, first } => self.ask(Ask { lane, from }, first),
+                    Action::Produce(batch) => {
+                        self.slots[lane].pending.push_back(batch);
+                        self.queue(lane);
+                    }
+                    Action::Wait(time) => {
+                        self.timers.insert((time, lane, Wake::Lane));
+                        break;
+                    }
+                    Action::Finish(end) => {
+                        self.slots[lane].end = Some(end);
+                        self.live -= 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Queues a lane at its source broker, or has the broker looked up first.
+    pub(super) fn ask(&mut self, ask: Ask, first: bool) {
+        match self.source_routes.leader(ask.lane) {
+            Some(broker) => self.asks.entry(broker).or_default().push(ask, first),
+            None => {
+                self.slots[ask.lane].stranded = Some(ask);
+                self.source_routes.strand(ask.lane);
+            }
+        }
+    }
+
+    pub(super) fn take_stranded(&mut self, lane: usize) -> Option<Ask> {
+        self.slots[lane].stranded.take()
+    }
+
+    /// Queues a lane with pending batches at its target connection, or has the leader looked up first. A lane stays on
+    /// its connection while anything of it is under way there.
+    fn queue(&mut self, lane: usize) {
+        let slot = &mut self.slots[lane];
+        if slot.queued || slot.pending.is_empty() {
+            return;
+        }
+        let stays = slot.link.filter(|_| slot.under_way > 0);
+        let link = stays.or_else(|| self.target_routes.leader(lane).map(|broker| LinkKey::new(broker, lane)));
+        match link {
+            Some(key) => {
+                slot.link = Some(key);
+                slot.queued = true;
+                self.links.entry(key).or_default().turns.push(lane);
+            }
+            None => self.target_routes.strand(lane),
+        }
+    }
+
+    /// The lane lost its place in the turns and takes a new one.
+    pub(super) fn requeue(&mut self, lane: usize) {
+        self.slots[lane].queued = false;
+        self.queue(lane);
+    }
+
+    /// Takes the answer to a lane's oldest batch.
+    pub(super) fn answered(&mut self, lane: usize, result: ProduceResult) {
+        let slot = &mut self.slots[lane];
+        slot.under_way -= 1;
+        let appended = matches!(result, ProduceResult::Appended { .. });
+        let before = self.held;
+        self.event(lane, Event::Produced(result));
+        if appended {
+            self.bytes += before.saturating_sub(self.held) as u64;
+            self.slots[lane].patience.reset();
+        }
+        if self.slots[lane].lane.is_failing() {
+            self.withdraw(lane);
+        }
+        self.queue(lane);
+    }
+
+    /// Gives batches that were never sent back to their lane.
+    pub(super) fn withdraw(&mut self, lane: usize) {
+        while self.slots[lane].pending.pop_back().is_some() {
+            self.event(lane, Event::Unsent);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        for lane in 0..self.slots.len() {
+            self.withdraw(lane);
+            self.event(lane, Event::Stop);
+        }
+    }
+
+    /// Wakes the lanes whose time has come.
+    fn wake(&mut self) {
+        let now = self.now();
+        while self.timers.first().is_some_and(|(time, _, _)| *time <= now) {
+            let Some((_, lane, wake)) = self.timers.pop_first() else { return };
+            match wake {
+                Wake::Lane => self.ready.push_back(lane),
+                Wake::Target => self.queue(lane),
+            }
+        }
+    }
+}
+
+/// A request's task only ends early by a panic: a defect, which must not look like a lane that waits.
+fn rethrow(error: JoinError) {
+    if let Ok(panic) = error.try_into_panic() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+impl Pending for Vec<Slot> {
+    fn of(&mut self, lane: usize) -> &mut VecDeque<Outgoing> {
+        &mut self[lane].pending
+    }
+
+    fn taken(&mut self, lane: usize, queued: bool) {
+        self[lane].under_way += 1;
+        self[lane].queued = queued;
+    }
+}
+
+impl Slot {
+    fn new(setup: LaneSetup) -> Self {
+        Self {
+            patience: setup.patience.clone(),
+            lane: Lane::new(setup),
+            stranded: None,
+            pending: VecDeque::new(),
+            link: None,
+            queued: false,
+            under_way: 0,
+            end: None,
+        }
+    }
+
+    fn into_copied(self) -> Copied {
+        Copied {
+            at: self.lane.at().clone(),
+            span: self.lane.span(),
+            written: self.lane.written(),
+            tally: self.lane.tally().clone(),
+            end: self.end.unwrap_or(LaneEnd::Stopped),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The engine's requests: starting them, and taking what came of them to the lanes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Engine, Wake};
+use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
+use crate::copy::answer::ProduceResult;
+use crate::copy::fetcher::Ask;
+use crate::copy::lane::Event;
+use crate::copy::link::{LinkKey, State};
+use crate::copy::requests::{self, Done};
+use crate::kafka::{BrokerId, ErrorCode, Retry, Side, TopicPartition};
+
+impl Engine {
+    /// Reads the metadata again where lanes have lost their leader.
+    pub(super) fn start_look_ups(&mut self) {
+        for (side, cluster, routes) in [
+            (Side::Source, &self.source, &mut self.source_routes),
+            (Side::Target, &self.target, &mut self.target_routes),
+        ] {
+            let lanes = routes.look_up();
+            if lanes.is_empty() {
+                continue;
+            }
+            let topics: BTreeSet<_> = lanes.iter().map(|lane| self.slots[*lane].lane.at().topic.clone()).collect();
+            self.requests.spawn(requests::leaders(cluster.clone(), side, lanes, topics.into_iter().collect()));
+        }
+    }
+
+    /// Asks source brokers for records as far as the memory allows. One request may always go out.
+    pub(super) fn start_fetches(&mut self) {
+        let now = self.now();
+        self.paused_until = None;
+        for (broker, asks) in &mut self.asks {
+            while asks.is_ready() {
+                let idle = self.held == 0 && self.asked == 0;
+                if !idle && self.held + self.asked + self.fetch_bytes > self.memory {
+                    return;
+                }
+                self.paused_until = self.pace.wait(now);
+                if self.paused_until.is_some() {
+                    return;
+                }
+                let lanes = asks.request();
+                asks.under_way += 1;
+                self.asked += self.fetch_bytes;
+                let at = |lane: usize| self.slots[lane].lane.at().clone();
+                let request = requests::fetch_request(&lanes, self.fetch_bytes, self.source.rack(), at);
+                self.requests.spawn(requests::fetch(self.source.clone(), *broker, lanes, request));
+            }
+        }
+    }
+
+    /// Sends what waits for target connections.
+    pub(super) fn start_produces(&mut self) {
+        for (key, link) in &mut self.links {
+            while let Some(connection) = link.ready() {
+                let slots = &mut self.slots;
+                let batches = link.turns.request(slots);
+                if batches.is_empty() {
+                    continue;
+                }
+                link.under_way += 1;
+                let named = batches.into_iter().map(|(lane, batch)| (lane, slots[lane].lane.at().clone(), batch));
+                self.requests.spawn(requests::produce(connection, *key, named.collect()));
+            }
+            if link.wants_connection() {
+                link.state = State::Connecting;
+                self.requests.spawn(requests::connect(self.target.clone(), *key));
+            }
+        }
+    }
+
+    /// Takes a request's outcome.
+    pub(super) fn done(&mut self, done: Done) {
+        match done {
+            Done::Fetched { broker, asks, answer } => self.fetched(broker, asks, answer),
+            Done::Produced { key, lanes, answer } => self.produced(key, &lanes, answer),
+            Done::Connected { key, connection } => {
+                let Some(link) = self.links.get_mut(&key) else { return };
+                match connection {
+                    Ok(connection) => link.state = State::Open(connection),
+                    Err(error) => {
+                        link.state = State::Closed;
+                        let lanes: Vec<usize> = link.turns.drain().collect();
+                        lanes.into_iter().for_each(|lane| self.target_lost(lane, &error.to_string()));
+                    }
+                }
+            }
+            Done::Leaders { side: Side::Source, lanes, leaders } => self.source_leaders(&lanes, leaders),
+            Done::Leaders { side: Side::Target, lanes, leaders } => self.target_leaders(&lanes, leaders),
+        }
+    }
+
+    fn fetched(&mut self, broker: BrokerId, asks: Vec<Ask>, answer: Result<FetchAnswer, ClusterError>) {
+        if let Some(queue) = self.asks.get_mut(&broker) {
+            queue.under_way -= 1;
+        }
+        self.asked = self.asked.saturating_sub(self.fetch_bytes);
+        let answer = match answer {
+            Ok(answer) if answer.error == ErrorCode::NONE => answer,
+            Ok(answer) => return self.fetch_lost(&asks, &answer.error.to_string()),
+            Err(error) => return self.fetch_lost(&asks, &error.to_string()),
+        };
+        self.pace.took(answer.partitions.iter().map(|partition| partition.records.len()).sum());
+        let mut partitions: BTreeMap<TopicPartition, FetchedPartition> =
+            answer.partitions.into_iter().map(|partition| (partition.at.clone(), partition)).collect();
+        for ask in asks {
+            let partition = partitions.remove(self.slots[ask.lane].lane.at());
+            self.fetched_lane(broker, ask, partition);
+        }
+    }
+
+    fn fetch_lost(&mut self, asks: &[Ask], cause: &str) {
+        for ask in asks {
+            self.source_routes.forget(ask.lane);
+            self.event(ask.lane, Event::FetchLost { cause: cause.to_owned() });
+        }
+    }
+
+    fn fetched_lane(&mut self, broker: BrokerId, ask: Ask, partition: Option<FetchedPartition>) {
+        let Some(partition) = partition else {
+            let cause = "the answer leaves the partition out".to_owned();
+            return self.event(ask.lane, Event::FetchLost { cause });
+        };
+        let leads = self.source_routes.leader(ask.lane) == Some(broker);
+        match partition.error {
+            ErrorCode::NONE => match partition.preferred_replica.filter(|replica| *replica != broker) {
+                Some(replica) => self.asks.entry(replica).or_default().push(ask, false),
+                None => self.event(ask.lane, Event::Fetched(partition.records)),
+            },
+            // A follower may lag behind or keep less than its leader: the leader has the last word (KIP-392).
+            _ if !leads && self.source_routes.leader(ask.lane).is_some() => self.ask(ask, true),
+            code => {
+                if code.retry() == Retry::Leader {
+                    self.source_routes.forget(ask.lane);
+                }
+                self.event(ask.lane, Event::FetchRefused { code, log_start: partition.log_start });
+            }
+        }
+    }
+
+    fn produced(&mut self, key: LinkKey, lanes: &[usize], answer: Result<ProduceAnswer, ClusterError>) {
+        if let Some(link) = self.links.get_mut(&key) {
+            link.under_way -= 1;
+        }
+        let mut answers = BTreeMap::new();
+        let mut lost = "the answer leaves the partition out".to_owned();
+        match answer {
+            Ok(answer) => answers.extend(answer.partitions.into_iter().map(|part| (part.at.clone(), part))),
+            Err(error) => lost = error.to_string(),
+        }
+        let mut moved = answers.is_empty();
+        for &lane in lanes {
+            let result = match answers.remove(self.slots[lane].lane.at()) {
+                Some(part) => {
+                    moved |= part.error.retry() == Retry::Leader;
+                    let first = part.record_errors.into_iter().find_map(|record| record.message);
+                    ProduceResult::from_answer(part.error, part.base_offset, part.message.or(first))
+                }
+                None => ProduceResult::Unclear { cause: lost.clone() },
+            };
+            self.answered(lane, result);
+        }
+        if moved {
+            self.leave(key.broker);
+        }
+    }
+
+    /// Looks the leaders of this broker's lanes up again before anything more is sent to it.
+    fn leave(&mut self, broker: BrokerId) {
+        let links = self.links.iter_mut().filter(|(key, _)| key.broker == broker);
+        let lanes: Vec<usize> = links.flat_map(|(_, link)| link.turns.drain()).collect();
+        self.target_routes.forget_broker(broker);
+        for lane in lanes {
+            self.requeue(lane);
+        }
+    }
+
+    fn source_leaders(&mut self, lanes: &[usize], leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError>) {
+        let (leaders, cause) = flatten(leaders);
+        let slots = &self.slots;
+        self.source_routes.found(lanes, |lane| leaders.get(slots[lane].lane.at()).copied());
+        for &lane in lanes {
+            let Some(ask) = self.take_stranded(lane) else { continue };
+            if self.source_routes.leader(lane).is_some() {
+                self.ask(ask, false);
+            } else {
+                self.event(lane, Event::FetchLost { cause: cause.clone() });
+            }
+        }
+    }
+
+    fn target_leaders(&mut self, lanes: &[usize], leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError>) {
+        let (leaders, cause) = flatten(leaders);
+        let slots = &self.slots;
+        self.target_routes.found(lanes, |lane| leaders.get(slots[lane].lane.at()).copied());
+        for &lane in lanes {
+            if self.target_routes.leader(lane).is_some() {
+                self.requeue(lane);
+            } else {
+                self.target_lost(lane, &cause);
+            }
+        }
+    }
+
+    /// The lane's target could not be found or reached: nothing of what waits has left; look again later.
+    fn target_lost(&mut self, lane: usize, cause: &str) {
+        let now = self.now();
+        self.target_routes.forget(lane);
+        let slot = &mut self.slots[lane];
+        slot.queued = false;
+        match slot.patience.failed(now) {
+            Some(time) => {
+                self.timers.insert((time, lane, Wake::Target));
+            }
+            None => {
+                self.withdraw(lane);
+                self.event(lane, Event::NoLeader { cause: cause.to_owned() });
+            }
+        }
+    }
+}
+
+fn flatten(
+    leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError>,
+) -> (BTreeMap<TopicPartition, BrokerId>, String) {
+    match leaders {
+        Ok(leaders) => (leaders, "the partition has no leader".to_owned()),
+        Err(error) => (BTreeMap::new(), error.to_string()),
+    }
+}

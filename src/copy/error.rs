@@ -1,0 +1,132 @@
+//! Why a lane ended before its end.
+
+use crate::kafka::units::Count;
+use crate::kafka::{ErrorCode, Offset, Span};
+
+/// What stopped a lane. Every text names the offsets it is about and, where something can be done, what.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LaneProblem {
+    /// The source holds something that this version does not copy.
+    #[error("stopped before source offset {}: {reason}; nothing of that batch was written", Count(.offset.get()))]
+    Unsupported {
+        /// The first offset of the batch.
+        offset: Offset,
+        /// What the batch is.
+        reason: String,
+    },
+    /// The bytes that the source sent are not a valid record batch.
+    #[error("stopped before source offset {}: {what}; nothing of that batch was written. Check the source's disk and network, then run again", Count(.offset.get()))]
+    Corrupt {
+        /// The first offset that is not valid.
+        offset: Offset,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The source no longer has the next offset.
+    #[error("source offset {} is gone: the source's log now starts at {}; its retention deleted records while they were copied", Count(.offset.get()), Count(.log_start.get()))]
+    Expired {
+        /// The next offset that was to be read.
+        offset: Offset,
+        /// The source's log start now.
+        log_start: Offset,
+    },
+    /// The source refuses to be read.
+    #[error("cannot fetch from source offset {}: {code}", Count(.offset.get()))]
+    FetchRefused {
+        /// The next offset that was to be read.
+        offset: Offset,
+        /// The refusal.
+        code: ErrorCode,
+    },
+    /// The source could not be read for longer than a retry may last.
+    #[error("gave up fetching from source offset {} after {attempts} attempts: {cause}", Count(.offset.get()))]
+    FetchFailed {
+        /// The next offset that was to be read.
+        offset: Offset,
+        /// How often it was tried.
+        attempts: u32,
+        /// What the last attempt met.
+        cause: String,
+    },
+    /// The source answers without records although its log goes on.
+    #[error("the source answers without records at offset {} although the plan's end is {}; tried {attempts} times", Count(.offset.get()), Count(.end.get()))]
+    NoRecords {
+        /// The next offset that was to be read.
+        offset: Offset,
+        /// The lane's end.
+        end: Offset,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The target refused a batch: nothing of it is in its log.
+    #[error("the target refused the batch of source offsets {span}, {} bytes: {code}{}", Count(*.bytes), .message.as_ref().map(|text| format!(" ({text})")).unwrap_or_default())]
+    Refused {
+        /// The batch's source offsets, end exclusive.
+        span: Span,
+        /// The batch's size.
+        bytes: i64,
+        /// The refusal.
+        code: ErrorCode,
+        /// The broker's own words.
+        message: Option<String>,
+    },
+    /// Nobody can say whether a batch is in the target's log.
+    #[error(
+        "no clear answer for source offsets {span}: {cause}. They may or may not be on the target and were not sent again"
+    )]
+    Unclear {
+        /// The source offsets in doubt, end exclusive.
+        span: Span,
+        /// What happened.
+        cause: String,
+    },
+    /// Somebody else wrote into the target partition.
+    #[error("the target put source offsets {span} at offset {} instead of {}: another producer writes to this partition", Count(.base.get()), Count(.expected.get()))]
+    Foreign {
+        /// The batch's source offsets, end exclusive.
+        span: Span,
+        /// Where the batch should have gone.
+        expected: Offset,
+        /// Where it went.
+        base: Offset,
+    },
+    /// The target has no leader for the partition.
+    #[error("the target partition has no leader to write to: {cause}")]
+    NoLeader {
+        /// What the metadata said.
+        cause: String,
+    },
+}
+
+impl LaneProblem {
+    /// What a person can do about it; `None` where the text already says all there is.
+    pub fn advice(&self) -> Option<String> {
+        let Self::Refused { code, bytes, .. } = self else { return None };
+        Some(match *code {
+            ErrorCode::MESSAGE_TOO_LARGE => {
+                format!("raise max.message.bytes of the target topic to at least {bytes}")
+            }
+            ErrorCode::RECORD_LIST_TOO_LARGE => {
+                format!("raise segment.bytes of the target topic to at least {bytes}")
+            }
+            ErrorCode::NOT_ENOUGH_REPLICAS => {
+                "bring the target's followers back in sync, or lower min.insync.replicas of the topic".to_owned()
+            }
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
+                "give this user Write and IdempotentWrite on the target".to_owned()
+            }
+            ErrorCode::INVALID_TIMESTAMP => {
+                "raise message.timestamp.before.max.ms and message.timestamp.after.max.ms of the target topic"
+                    .to_owned()
+            }
+            ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT => {
+                "the target topic stores an old message format: raise its message.format.version to 0.11 or later"
+                    .to_owned()
+            }
+            ErrorCode::UNSUPPORTED_COMPRESSION_TYPE => {
+                "the target does not know this compression: upgrade it, or recompress the source topic".to_owned()
+            }
+            _ => return None,
+        })
+    }
+}

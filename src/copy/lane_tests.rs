@@ -1,0 +1,315 @@
+//! A lane's whole life without a broker: events in, actions out.
+
+use std::time::Duration;
+
+use super::*;
+use crate::batch::Codec;
+use crate::batch::testing::{Model, altered, batch, consumed, sent};
+use crate::cluster::retry::RetryPolicy;
+use crate::kafka::{ProducerEpoch, ProducerId, Sequence};
+
+const NOW: Duration = Duration::from_secs(1);
+const OLD: i64 = 1_000;
+
+/// Records `from..to`, all of the same time.
+fn records(from: i64, to: i64, timestamp: i64) -> Vec<u8> {
+    let model = |offset: i64| Model {
+        offset: offset - from,
+        timestamp,
+        key: None,
+        value: Some(offset.to_string().into_bytes()),
+        headers: Vec::new(),
+    };
+    batch(&(from..to).map(model).collect::<Vec<_>>(), from, Codec::None)
+}
+
+fn lane(start: i64, end: i64) -> Lane {
+    Lane::new(LaneSetup {
+        at: TopicPartition::new("orders", 0),
+        span: Span::new(start, end),
+        stamp: Stamp { producer: ProducerId(7), epoch: ProducerEpoch(0), sequence: Sequence(0) },
+        target_end: Offset(100),
+        depth: 3,
+        old_before: OLD,
+        rules: Rules::default(),
+        patience: Patience::new(RetryPolicy::default(), 1),
+    })
+}
+
+fn fetched(lane: &mut Lane, batches: &[Vec<u8>]) {
+    lane.on(NOW, Event::Fetched(batches.concat().into()));
+}
+
+fn appended(lane: &mut Lane, base: i64) {
+    lane.on(NOW, Event::Produced(ProduceResult::Appended { base: Offset(base) }));
+}
+
+fn refused(lane: &mut Lane, code: ErrorCode) {
+    lane.on(NOW, Event::Produced(ProduceResult::Refused { code, message: None }));
+}
+
+fn fetch(lane: &mut Lane) -> Offset {
+    match lane.next(NOW) {
+        Some(Action::Fetch { from, .. }) => from,
+        other => panic!("a fetch is due, not {other:?}"),
+    }
+}
+
+fn produce(lane: &mut Lane) -> Outgoing {
+    match lane.next(NOW) {
+        Some(Action::Produce(batch)) => batch,
+        other => panic!("a batch is due, not {other:?}"),
+    }
+}
+
+fn finish(lane: &mut Lane) -> LaneEnd {
+    match lane.next(NOW) {
+        Some(Action::Finish(end)) => end,
+        other => panic!("the end is due, not {other:?}"),
+    }
+}
+
+fn nothing(lane: &mut Lane) {
+    let action = lane.next(NOW);
+    assert!(action.is_none(), "{action:?}");
+}
+
+#[test]
+fn a_lane_copies_its_span_and_counts_what_the_target_took() {
+    let mut lane = lane(3, 8);
+    assert_eq!(fetch(&mut lane), Offset(3));
+    fetched(&mut lane, &[records(3, 5, OLD), records(5, 8, OLD)]);
+    let first = produce(&mut lane);
+    assert_eq!((first.records(), first.header().base_sequence), (2, Sequence(0)));
+    appended(&mut lane, 100);
+    let second = produce(&mut lane);
+    assert_eq!((second.records(), second.header().base_sequence), (3, Sequence(2)));
+    appended(&mut lane, 102);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    assert_eq!(lane.written(), Span::new(100, 105));
+    assert_eq!(lane.tally().passed.batches, 2);
+    nothing(&mut lane);
+}
+
+#[test]
+fn one_batch_goes_alone_until_its_answer_opens_the_pipeline() {
+    let mut lane = lane(0, 6);
+    fetch(&mut lane);
+    fetched(&mut lane, &(0..6).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    produce(&mut lane);
+    nothing(&mut lane);
+    appended(&mut lane, 100);
+    (0..3).for_each(|_| drop(produce(&mut lane)));
+    nothing(&mut lane);
+    appended(&mut lane, 101);
+    produce(&mut lane);
+    nothing(&mut lane);
+}
+
+#[test]
+fn batches_older_than_the_target_remembers_producers_go_one_at_a_time() {
+    let mut lane = lane(0, 4);
+    fetch(&mut lane);
+    let times = [OLD, OLD, OLD - 1, OLD];
+    let batches: Vec<_> = (0..4).zip(times).map(|(offset, time)| records(offset, offset + 1, time)).collect();
+    fetched(&mut lane, &batches);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    produce(&mut lane);
+    nothing(&mut lane);
+    appended(&mut lane, 101);
+    produce(&mut lane);
+    nothing(&mut lane);
+    appended(&mut lane, 102);
+    produce(&mut lane);
+    appended(&mut lane, 103);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+}
+
+#[test]
+fn a_batch_that_crosses_the_start_or_the_end_is_trimmed() {
+    let mut lane = lane(2, 7);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 5, OLD), records(5, 9, OLD)]);
+    let values = |outgoing: &Outgoing| -> Vec<String> {
+        let text = |model: Model| String::from_utf8(model.value.unwrap_or_default()).unwrap();
+        consumed(&sent(outgoing)).into_iter().map(text).collect()
+    };
+    assert_eq!(values(&produce(&mut lane)), ["2", "3", "4"]);
+    appended(&mut lane, 100);
+    assert_eq!(values(&produce(&mut lane)), ["5", "6"]);
+    appended(&mut lane, 103);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    assert_eq!(lane.tally().rewritten["boundary"].batches, 2);
+}
+
+#[test]
+fn control_batches_are_left_out_and_move_the_lane_on() {
+    let mut lane = lane(0, 3);
+    fetch(&mut lane);
+    let control = altered(records(2, 3, OLD), |header| header.attributes = crate::batch::Attributes(0x30));
+    fetched(&mut lane, &[records(0, 2, OLD), control]);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    assert_eq!(lane.written(), Span::new(100, 102));
+    assert_eq!(lane.tally().dropped["control"].batches, 1);
+}
+
+#[test]
+fn a_lane_stops_in_front_of_a_batch_it_cannot_copy_after_writing_what_is_before_it() {
+    let mut lane = lane(0, 9);
+    fetch(&mut lane);
+    let transactional = altered(records(2, 4, OLD), |header| header.attributes = crate::batch::Attributes(0x10));
+    fetched(&mut lane, &[records(0, 2, OLD), transactional, records(4, 9, OLD)]);
+    produce(&mut lane);
+    nothing(&mut lane);
+    appended(&mut lane, 100);
+    let LaneEnd::Failed(LaneProblem::Unsupported { offset, .. }) = finish(&mut lane) else {
+        panic!("the transaction stands in the way")
+    };
+    assert_eq!((offset, lane.written()), (Offset(2), Span::new(100, 102)));
+}
+
+#[test]
+fn an_answer_at_another_offset_means_that_somebody_else_writes() {
+    let mut lane = lane(0, 2);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 1, OLD), records(1, 2, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 101);
+    let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("a foreign record") };
+    assert_eq!(
+        problem.to_string(),
+        "the target put source offsets [0, 1) at offset 101 instead of 100: another producer writes to this partition"
+    );
+}
+
+#[test]
+fn an_unclear_answer_ends_the_lane_and_names_everything_in_doubt() {
+    let mut lane = lane(0, 4);
+    fetch(&mut lane);
+    fetched(&mut lane, &(0..4).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    (0..3).for_each(|_| drop(produce(&mut lane)));
+    for _ in 0..3 {
+        lane.on(NOW, Event::Produced(ProduceResult::Unclear { cause: "the connection was cut".to_owned() }));
+    }
+    let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("the answers are unclear") };
+    assert_eq!(
+        problem.to_string(),
+        "no clear answer for source offsets [1, 4): the connection was cut. They may or may not be on the target and were not sent again"
+    );
+    assert_eq!((lane.written(), lane.next_source()), (Span::new(100, 101), Offset(1)));
+}
+
+#[test]
+fn a_refusal_names_the_batch_and_what_follows_in_the_pipeline_does_not_hide_it() {
+    let mut lane = lane(0, 3);
+    fetch(&mut lane);
+    fetched(&mut lane, &(0..3).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    produce(&mut lane);
+    produce(&mut lane);
+    refused(&mut lane, ErrorCode::MESSAGE_TOO_LARGE);
+    nothing(&mut lane);
+    let out_of_order = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+    lane.on(NOW, Event::Produced(ProduceResult::from_answer(out_of_order, Offset(-1), None)));
+    let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("a refusal") };
+    assert!(matches!(problem, LaneProblem::Refused { span, .. } if span == Span::new(1, 2)), "{problem}");
+    assert_eq!(lane.next_source(), Offset(1));
+}
+
+#[test]
+fn a_lane_that_is_told_to_stop_awaits_its_answers_and_knows_where_it_was() {
+    let mut lane = lane(0, 6);
+    fetch(&mut lane);
+    fetched(&mut lane, &(0..4).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    (0..3).for_each(|_| drop(produce(&mut lane)));
+    lane.on(NOW, Event::Unsent); // offset 3 was still waiting for its request
+    lane.on(NOW, Event::Stop);
+    nothing(&mut lane);
+    appended(&mut lane, 101);
+    appended(&mut lane, 102);
+    assert_eq!(finish(&mut lane), LaneEnd::Stopped);
+    assert_eq!((lane.next_source(), lane.written()), (Offset(3), Span::new(100, 103)));
+}
+
+#[test]
+fn records_that_expired_under_way_are_named() {
+    let mut lane = lane(5, 9);
+    fetch(&mut lane);
+    let code = ErrorCode::OFFSET_OUT_OF_RANGE;
+    lane.on(NOW, Event::FetchRefused { code, log_start: Some(Offset(7)) });
+    let expired = LaneProblem::Expired { offset: Offset(5), log_start: Offset(7) };
+    assert_eq!(finish(&mut lane), LaneEnd::Failed(expired));
+}
+
+#[test]
+fn a_lost_fetch_is_repeated_after_a_wait_and_not_for_ever() {
+    let mut lane = lane(0, 9);
+    let mut now = NOW;
+    for _ in 0..10_000 {
+        match lane.next(now) {
+            Some(Action::Fetch { from, .. }) => {
+                assert_eq!(from, Offset(0));
+                lane.on(now, Event::FetchLost { cause: "cut".to_owned() });
+            }
+            Some(Action::Wait(until)) => {
+                assert!(until > now);
+                now = until;
+            }
+            Some(Action::Finish(LaneEnd::Failed(LaneProblem::FetchFailed { offset, attempts, cause }))) => {
+                assert_eq!((offset, cause.as_str()), (Offset(0), "cut"));
+                assert!(attempts > 1, "{attempts}");
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it never gave up");
+}
+
+#[test]
+fn a_source_that_answers_without_records_is_not_asked_for_ever() {
+    let mut lane = lane(0, 9);
+    for _ in 0..1_000 {
+        match lane.next(NOW) {
+            Some(Action::Fetch { .. }) => fetched(&mut lane, &[]),
+            Some(Action::Finish(LaneEnd::Failed(problem))) => {
+                assert!(matches!(problem, LaneProblem::NoRecords { .. }), "{problem}");
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it never gave up");
+}
+
+#[test]
+fn an_end_that_was_compacted_away_is_reached_by_the_next_batch() {
+    let mut lane = lane(0, 5);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 2, OLD), records(8, 9, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    assert_eq!(lane.written(), Span::new(100, 102));
+}
+
+#[test]
+fn damaged_bytes_stop_the_lane_at_their_offset() {
+    let mut lane = lane(0, 5);
+    fetch(&mut lane);
+    let mut damaged = records(2, 5, OLD);
+    damaged[16] = 9; // a magic that no Kafka has
+    fetched(&mut lane, &[records(0, 2, OLD), damaged]);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("damage") };
+    assert!(matches!(problem, LaneProblem::Corrupt { offset: Offset(2), .. }), "{problem}");
+}
