@@ -186,9 +186,7 @@ async fn read_frame(
     shared: &Shared,
     options: &ConnOptions,
 ) -> Result<Bytes, Cause> {
-    let mut head = [0; 4];
-    reader.read_exact(&mut head).await.map_err(|error| failed(&error))?;
-    shared.progress();
+    let head = read_head(reader, shared).await.map_err(|error| failed(&error))?;
     let length = frame::length(head, options.cap)?;
     let lease = match options.pool.try_lease(length) {
         Some(lease) => lease,
@@ -200,6 +198,19 @@ async fn read_frame(
         }
     };
     lease.fill(reader, || shared.progress()).await.map_err(|error| failed(&error))
+}
+
+/// Mostly one read; a broker may send even these four bytes one by one.
+async fn read_head(reader: &mut (impl AsyncRead + Unpin), shared: &Shared) -> io::Result<[u8; 4]> {
+    let mut head = [0; 4];
+    let mut left = head.as_mut_slice();
+    while !left.is_empty() {
+        if reader.read_buf(&mut left).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        shared.progress();
+    }
+    Ok(head)
 }
 
 /// Counts what came, for the message: the four bytes of the length and what follows at once.

@@ -218,7 +218,3 @@ pub(super) fn put_string(out: &mut Vec<u8>, what: &str, text: &str) -> Result<()
     out.put_slice(text.as_bytes());
     Ok(())
 }
-
-#[cfg(test)]
-#[path = "fetch_tests.rs"]
-mod tests;

@@ -50,3 +50,6 @@ pub trait Request {
         Duration::ZERO
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,3 @@ fn partition(version: i16, topic: &TopicName, reader: &mut Reader<'_>) -> Result
     let log_start = log_start.filter(|offset| offset.0 >= 0);
     Ok(ProducedPartition { at, error, base_offset, log_append_time, log_start, record_errors, message })
 }
-
-#[cfg(test)]
-#[path = "produce_tests.rs"]
-mod tests;

@@ -49,6 +49,3 @@ fn string(text: &str) -> StrBytes {
 fn owned(text: Option<&str>) -> Option<String> {
     text.map(str::to_owned)
 }
-
-#[cfg(test)]
-mod tests;
