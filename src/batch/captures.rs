@@ -2,8 +2,8 @@
 
 use crate::batch::testing::{Model, consumed, sent};
 use crate::batch::{
-    Codec, DropReason, HEADER_SIZE, Piece, RawBatch, RewriteReason, Rules, Transactions, UnsupportedReason, Verdict,
-    batches, check, judge, pass, rebuild,
+    Aborted, AbortedTransaction, Codec, DropReason, HEADER_SIZE, Outgoing, Piece, RawBatch, RewriteReason, Rules,
+    UnsupportedReason, Verdict, batches, check, judge, pass, rebuild,
 };
 use crate::kafka::{Offset, Span, Stamp};
 use crate::kafka::{ProducerEpoch, ProducerId, Sequence};
@@ -58,6 +58,11 @@ fn written_by_java(i: i64) -> Model {
     }
 }
 
+fn rebuilt(batch: &RawBatch, span: Span) -> Outgoing {
+    let mut made = rebuild(batch, span, &Rules::default()).expect("sound");
+    made.pop().expect("records")
+}
+
 fn verdicts(batches: &[RawBatch], rules: &Rules) -> Vec<Verdict> {
     batches.iter().map(|batch| judge(batch.header(), Span::new(0, 1_000), rules)).collect()
 }
@@ -107,8 +112,7 @@ fn a_real_batch_is_trimmed_at_any_record() {
     for (codec, batches) in java().into_iter().chain(kcat()) {
         let all = consumed(&batches[0]);
         for (start, end) in (0..6).flat_map(|start| (start + 1..=6).map(move |end| (start, end))) {
-            let trimmed = rebuild(&batches[0], Span::new(start, end), &Rules::default());
-            let trimmed = sent(&trimmed.expect("sound").expect("records"));
+            let trimmed = sent(&rebuilt(&batches[0], Span::new(start, end)));
             let kept = all.iter().filter(|record| (start..end).contains(&record.offset));
             let kept: Vec<Model> = kept.zip(0..).map(|(kept, offset)| Model { offset, ..kept.clone() }).collect();
             assert_eq!((consumed(&trimmed), trimmed.codec()), (kept, Ok(codec)));
@@ -133,22 +137,33 @@ fn what_consumers_saw_of_an_append_time_topic_becomes_the_record_time() {
     let [batch] = &capture!("append-time")[..] else { panic!("one batch") };
     let seen = batch.header().max_timestamp;
     assert_eq!(judge(batch.header(), Span::new(0, 6), &Rules::default()), Verdict::Rewrite(RewriteReason::AppendTime));
-    let outgoing = rebuild(batch, Span::new(0, 6), &Rules::default()).expect("sound").expect("records");
+    let outgoing = rebuilt(batch, Span::new(0, 6));
     let expected: Vec<Model> = (0..6).map(|i| Model { timestamp: seen, ..written_by_java(i) }).collect();
     assert_eq!(consumed(&sent(&outgoing)), expected);
 }
 
 #[test]
-fn transactions_stop_the_lane_and_their_markers_do_not() {
+fn aborted_transactions_and_markers_are_left_out_and_committed_ones_lose_their_bit() {
+    let batches = capture!("transactions");
+    let lost = batches[1].header().producer;
+    let mut aborted = Aborted::new([AbortedTransaction { producer: lost, first_offset: Offset(1) }]);
+    let judged = batches.iter().map(|batch| aborted.judge(batch, Span::new(0, 1_000), &Rules::default()));
+    let judged: Vec<Verdict> = judged.map(|verdict| verdict.expect("sound")).collect();
+    let (gone, marker) = (Verdict::Drop(DropReason::Aborted), Verdict::Drop(DropReason::Control));
+    let kept = Verdict::Pass;
+    assert_eq!(judged, [kept, gone, kept, gone, kept, marker, marker, kept, marker, kept]);
+    assert_eq!(batches[7].header().producer, lost, "the next transaction of the same producer was committed");
+    assert!(!pass(&batches[0]).header().is_transactional());
+}
+
+#[test]
+fn transactions_stop_whoever_does_not_know_which_were_aborted() {
     let batches = capture!("transactions");
     let (data, marker) = (Verdict::Unsupported(UnsupportedReason::Transactional), Verdict::Drop(DropReason::Control));
     assert_eq!(
         verdicts(&batches, &Rules::default()),
         [data, data, data, data, data, marker, marker, data, marker, Verdict::Pass]
     );
-    let rules = Rules { transactions: Transactions::Committed, ..Rules::default() };
-    assert_eq!(verdicts(&batches, &rules)[..5], [Verdict::Pass; 5]);
-    assert!(!pass(&batches[0]).header().is_transactional());
 }
 
 #[test]
@@ -159,7 +174,7 @@ fn what_the_cleaner_left_behind_is_stepped_over_closed_up_and_kept() {
     assert_eq!(verdicts(&batches, &Rules::default())[2..], [Verdict::Pass; 5]);
     assert_eq!(batches[0].header().next_offset(), Offset(6));
 
-    let closed = rebuild(&batches[1], Span::new(0, 1_000), &Rules::default()).expect("sound").expect("records");
+    let closed = rebuilt(&batches[1], Span::new(0, 1_000));
     assert_eq!((closed.records(), closed.source()), (2, Span::new(6, 9)));
     let seen: Vec<Model> = consumed(&batches[1]);
     assert_eq!(seen.iter().map(|record| record.offset).collect::<Vec<_>>(), [7, 8]);

@@ -5,8 +5,8 @@
 
 use crate::batch::codec::{Codec, CodecSet};
 use crate::batch::header::BatchHeader;
-use crate::kafka::Span;
 use crate::kafka::units::Count;
+use crate::kafka::{Offset, Span};
 use std::fmt;
 
 /// What decides besides the header: what the target takes, and the choices of the run.
@@ -22,8 +22,6 @@ pub struct Rules {
     pub codecs: CodecSet,
     /// What becomes of timestamps that the source's brokers set.
     pub append_time: AppendTime,
-    /// What becomes of the records of transactions.
-    pub transactions: Transactions,
     /// The most bytes the records of one batch may take when they are decompressed.
     pub max_decoded_bytes: usize,
 }
@@ -35,22 +33,16 @@ impl Default for Rules {
             latest_timestamp: None,
             codecs: CodecSet::ALL,
             append_time: AppendTime::Keep,
-            transactions: Transactions::Refuse,
             max_decoded_bytes: 1 << 30,
         }
     }
 }
 
 impl Rules {
-    /// Why the target would refuse a batch of this size in bytes and largest timestamp.
-    pub fn refusal(&self, size: usize, max_timestamp: i64) -> Option<UnsupportedReason> {
-        match (self.max_batch_bytes, self.latest_timestamp) {
-            (Some(limit), _) if size > limit => Some(UnsupportedReason::TooLarge { size, limit }),
-            (_, Some(limit)) if max_timestamp > limit => {
-                Some(UnsupportedReason::Timestamp { timestamp: max_timestamp, limit })
-            }
-            _ => None,
-        }
+    /// Why the target would refuse a batch with this largest timestamp.
+    pub(super) fn refuses_time(&self, timestamp: i64) -> Option<UnsupportedReason> {
+        let limit = self.latest_timestamp.filter(|&limit| timestamp > limit)?;
+        Some(UnsupportedReason::Timestamp { timestamp, limit })
     }
 }
 
@@ -61,15 +53,6 @@ pub enum AppendTime {
     Keep,
     /// The target topic stamps its own, so nothing is lost by not keeping them.
     TargetStamps,
-}
-
-/// What becomes of the records of transactions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Transactions {
-    /// A transactional batch is not copied: nothing was done to tell committed from aborted.
-    Refuse,
-    /// The batches that are judged are those of committed transactions; the aborted were left out before.
-    Committed,
 }
 
 /// What becomes of a batch.
@@ -94,6 +77,8 @@ pub enum RewriteReason {
     Gaps,
     /// Its records carry the time of their append, which must become their own.
     AppendTime,
+    /// It is larger than the target topic takes, and is split between its records.
+    TooLarge,
 }
 
 impl RewriteReason {
@@ -103,6 +88,7 @@ impl RewriteReason {
             Self::Boundary => "boundary",
             Self::Gaps => "gaps",
             Self::AppendTime => "append_time",
+            Self::TooLarge => "too_large",
         }
     }
 }
@@ -116,6 +102,8 @@ pub enum DropReason {
     Control,
     /// The log cleaner left its header and no record.
     Empty,
+    /// It belongs to a transaction that was aborted; no read_committed consumer sees it.
+    Aborted,
 }
 
 impl DropReason {
@@ -125,6 +113,7 @@ impl DropReason {
             Self::Outside => "outside",
             Self::Control => "control",
             Self::Empty => "empty",
+            Self::Aborted => "aborted",
         }
     }
 }
@@ -132,16 +121,18 @@ impl DropReason {
 /// Why a batch that should be sent can't be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnsupportedReason {
-    /// It belongs to a transaction.
+    /// It belongs to a transaction, and whether that was committed or aborted was not asked for.
     Transactional,
     /// It is a message set of a format before magic 2.
     Legacy {
         /// The format's version, 0 or 1.
         magic: i8,
     },
-    /// It is larger than the target topic takes.
-    TooLarge {
-        /// The batch, in bytes.
+    /// One of its records is larger than the target topic takes.
+    RecordTooLarge {
+        /// The record's offset in the source.
+        offset: Offset,
+        /// A batch of this record alone, in bytes.
         size: usize,
         /// The target topic's max.message.bytes.
         limit: usize,
@@ -165,7 +156,7 @@ impl UnsupportedReason {
         match self {
             Self::Transactional => "transactional",
             Self::Legacy { .. } => "legacy_format",
-            Self::TooLarge { .. } => "batch_too_large",
+            Self::RecordTooLarge { .. } => "record_too_large",
             Self::Timestamp { .. } => "timestamp_rejected",
             Self::Codec(_) => "codec_unsupported",
             Self::UnknownCodec(_) => "codec_unknown",
@@ -180,9 +171,10 @@ impl fmt::Display for UnsupportedReason {
             Self::Legacy { magic } => {
                 write!(f, "it is of the old message format (magic {magic}), which can't be copied yet")
             }
-            Self::TooLarge { size, limit } => {
+            Self::RecordTooLarge { offset, size, limit } => {
                 let count = |bytes: usize| Count(i64::try_from(bytes).unwrap_or(i64::MAX));
-                write!(f, "it has {} bytes, the target topic takes {}; ", count(*size), count(*limit))?;
+                write!(f, "the record at offset {} makes a batch of {} bytes, ", Count(offset.0), count(*size))?;
+                write!(f, "the target topic takes {}; ", count(*limit))?;
                 write!(f, "raise max.message.bytes of the topic to at least {size}")
             }
             Self::Timestamp { timestamp, limit } => write!(
@@ -196,8 +188,18 @@ impl fmt::Display for UnsupportedReason {
     }
 }
 
-/// What becomes of a batch with this header, where the offsets of `span` are to be copied.
+/// What becomes of a batch with this header, where the offsets of `span` are to be copied. A batch of a transaction is
+/// unsupported: [`Aborted::judge`](crate::batch::Aborted::judge) knows which of them to copy.
 pub fn judge(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
+    match committed(header, span, rules) {
+        drop @ Verdict::Drop(_) => drop,
+        _ if header.is_transactional() => Verdict::Unsupported(UnsupportedReason::Transactional),
+        verdict => verdict,
+    }
+}
+
+/// The same for a batch that belongs to no transaction, or to a committed one.
+pub(super) fn committed(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
     if header.next_offset() <= span.start || header.base_offset >= span.end {
         return Verdict::Drop(DropReason::Outside);
     }
@@ -207,28 +209,29 @@ pub fn judge(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
     if header.records == 0 {
         return Verdict::Drop(DropReason::Empty);
     }
-    if header.is_transactional() && rules.transactions == Transactions::Refuse {
-        return Verdict::Unsupported(UnsupportedReason::Transactional);
-    }
     match header.codec() {
         Err(bits) => return Verdict::Unsupported(UnsupportedReason::UnknownCodec(bits)),
         Ok(codec) if !rules.codecs.contains(codec) => return Verdict::Unsupported(UnsupportedReason::Codec(codec)),
         Ok(_) => {}
     }
+    match rewrite(header, span, rules) {
+        Some(reason) => Verdict::Rewrite(reason),
+        // Only here, because `rebuild` may leave the newest record out, and asks the same of what it made.
+        None => rules.refuses_time(header.max_timestamp).map_or(Verdict::Pass, Verdict::Unsupported),
+    }
+}
+
+fn rewrite(header: &BatchHeader, span: Span, rules: &Rules) -> Option<RewriteReason> {
     if header.base_offset < span.start || header.next_offset() > span.end {
-        return Verdict::Rewrite(RewriteReason::Boundary);
+        return Some(RewriteReason::Boundary);
     }
     if header.has_gaps() {
-        return Verdict::Rewrite(RewriteReason::Gaps);
+        return Some(RewriteReason::Gaps);
     }
     if header.is_append_time() && rules.append_time == AppendTime::Keep {
-        return Verdict::Rewrite(RewriteReason::AppendTime);
+        return Some(RewriteReason::AppendTime);
     }
-    // Last, because a rewritten batch has another size: `rebuild` asks the same of what it made.
-    match rules.refusal(header.size(), header.max_timestamp) {
-        Some(reason) => Verdict::Unsupported(reason),
-        None => Verdict::Pass,
-    }
+    rules.max_batch_bytes.is_some_and(|limit| header.size() > limit).then_some(RewriteReason::TooLarge)
 }
 
 #[cfg(test)]
@@ -287,11 +290,12 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_is_copied_only_where_the_aborted_ones_were_left_out() {
-        let unsupported = Verdict::Unsupported(UnsupportedReason::Transactional);
-        assert_eq!(verdict(&flagged(0x10), 0, 1_000), unsupported);
-        let rules = Rules { transactions: Transactions::Committed, ..Rules::default() };
-        assert_eq!(judge(&flagged(0x10), Span::new(0, 1_000), &rules), Verdict::Pass);
+    fn a_transaction_is_copied_only_by_who_knows_that_it_was_committed() {
+        let header = flagged(0x10);
+        let (span, rules) = (Span::new(0, 1_000), Rules::default());
+        assert_eq!(judge(&header, span, &rules), Verdict::Unsupported(UnsupportedReason::Transactional));
+        assert_eq!(committed(&header, span, &rules), Verdict::Pass);
+        assert_eq!(judge(&header, Span::new(0, 100), &rules), Verdict::Drop(DropReason::Outside));
     }
 
     #[test]
@@ -305,10 +309,7 @@ mod tests {
             ..Rules::default()
         };
         assert_eq!(judge(&header, span, &limits(size, newest)), Verdict::Pass);
-        assert_eq!(
-            judge(&header, span, &limits(size - 1, newest)),
-            Verdict::Unsupported(UnsupportedReason::TooLarge { size, limit: size - 1 })
-        );
+        assert_eq!(judge(&header, span, &limits(size - 1, newest)), Verdict::Rewrite(RewriteReason::TooLarge));
         assert_eq!(
             judge(&header, span, &limits(size, newest - 1)),
             Verdict::Unsupported(UnsupportedReason::Timestamp { timestamp: newest, limit: newest - 1 })
@@ -319,17 +320,10 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_that_must_be_opened_is_not_refused_for_the_size_it_had() {
-        let rules = Rules { max_batch_bytes: Some(70), ..Rules::default() };
-        let cut = judge(&header(), Span::new(102, 1_000), &rules);
-        assert_eq!(cut, Verdict::Rewrite(RewriteReason::Boundary));
-    }
-
-    #[test]
     fn a_refusal_says_what_to_do() {
         assert_eq!(
-            UnsupportedReason::TooLarge { size: 2_310_944, limit: 1_048_588 }.to_string(),
-            "it has 2,310,944 bytes, the target topic takes 1,048,588; \
+            UnsupportedReason::RecordTooLarge { offset: Offset(91_204), size: 2_310_944, limit: 1_048_588 }.to_string(),
+            "the record at offset 91,204 makes a batch of 2,310,944 bytes, the target topic takes 1,048,588; \
              raise max.message.bytes of the topic to at least 2310944"
         );
     }

@@ -11,6 +11,8 @@
 #![deny(clippy::indexing_slicing)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod aborted;
+mod builder;
 #[cfg(test)]
 mod captures;
 mod codec;
@@ -18,6 +20,7 @@ mod crc;
 mod error;
 mod header;
 mod judge;
+mod origin;
 mod patch;
 mod pieces;
 mod rebuild;
@@ -25,10 +28,11 @@ mod records;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use aborted::{Aborted, AbortedTransaction};
 pub use codec::{Codec, CodecError, CodecFault, CodecSet};
 pub use error::{BatchError, BatchErrorKind};
 pub use header::{Attributes, BatchHeader, HEADER_SIZE};
-pub use judge::{AppendTime, DropReason, RewriteReason, Rules, Transactions, UnsupportedReason, Verdict, judge};
+pub use judge::{AppendTime, DropReason, RewriteReason, Rules, UnsupportedReason, Verdict, judge};
 pub use patch::{Outgoing, pass};
 pub use pieces::{Batches, Piece, RawBatch, batches, check};
 pub use rebuild::rebuild;

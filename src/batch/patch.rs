@@ -3,6 +3,7 @@
 use crate::batch::codec::Codec;
 use crate::batch::crc;
 use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE, LEAST_LENGTH};
+use crate::batch::origin::Origin;
 use crate::batch::pieces::RawBatch;
 use crate::kafka::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp};
 use bytes::Bytes;
@@ -17,7 +18,7 @@ pub struct Outgoing {
     head: [u8; HEADER_SIZE],
     header: BatchHeader,
     body: Bytes,
-    source: Span,
+    origin: Origin,
 }
 
 /// The batch as it is, its header patched: base offset 0, no leader epoch, no stamp, and none of the bits that
@@ -29,7 +30,7 @@ pub fn pass(batch: &RawBatch) -> Outgoing {
         head: header.encode(),
         header,
         body: batch.payload(),
-        source: Span { start: header.base_offset, end: header.next_offset() },
+        origin: Origin::every(Span { start: header.base_offset, end: header.next_offset() }),
     };
     outgoing.replace(BatchHeader {
         base_offset: Offset(0),
@@ -44,7 +45,7 @@ pub fn pass(batch: &RawBatch) -> Outgoing {
 #[expect(clippy::len_without_is_empty, reason = "a batch has a header, so its length is never 0")]
 impl Outgoing {
     /// A batch of records that were written anew: `records` of them, without gaps.
-    pub(super) fn new(codec: Codec, records: i32, timestamps: Timestamps, body: Bytes, source: Span) -> Self {
+    pub(super) fn new(codec: Codec, records: i32, timestamps: Timestamps, body: Bytes, origin: Origin) -> Self {
         let mut header = BatchHeader {
             base_offset: Offset(0),
             length: u32::try_from(body.len()).unwrap_or(u32::MAX).saturating_add(LEAST_LENGTH),
@@ -61,7 +62,7 @@ impl Outgoing {
             records,
         };
         header.crc = crc32c::crc32c_append(crc32c::crc32c(covered(&header.encode())), &body);
-        Self { head: header.encode(), header, body, source }
+        Self { head: header.encode(), header, body, origin }
     }
 
     /// Writes our producer's stamp into the header. It may be done again, with another stamp.
@@ -93,7 +94,12 @@ impl Outgoing {
 
     /// The source offsets that are done with when it is written; not all of them need to have held a record.
     pub fn source(&self) -> Span {
-        self.source
+        self.origin.source
+    }
+
+    /// How many of its records had a source offset below `offset`: where a committed offset goes.
+    pub fn records_before(&self, offset: Offset) -> i32 {
+        self.origin.kept_before(offset, self.header.records)
     }
 
     /// The largest timestamp of its records, in ms since 1970.
@@ -169,6 +175,7 @@ mod tests {
         assert_eq!(outgoing.parts().1.as_ptr(), batch.bytes()[HEADER_SIZE..].as_ptr());
         assert_eq!(outgoing.source(), Span::new(7_000, 7_003));
         assert_eq!((outgoing.len(), outgoing.records()), (bytes.len(), 3));
+        assert_eq!(outgoing.records_before(Offset(7_002)), 2);
         assert_eq!(check(&sent(&outgoing)), Ok(()));
     }
 

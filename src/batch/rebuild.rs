@@ -1,70 +1,121 @@
 //! Batches that must be opened: their records are written anew, with consecutive offsets and nothing else changed.
 
+use crate::batch::builder::Builder;
 use crate::batch::codec::Codec;
 use crate::batch::error::{BatchError, BatchErrorKind};
-use crate::batch::judge::Rules;
-use crate::batch::patch::{Outgoing, Timestamps};
+use crate::batch::header::HEADER_SIZE;
+use crate::batch::judge::{Rules, UnsupportedReason};
+use crate::batch::patch::Outgoing;
 use crate::batch::pieces::{RawBatch, check};
-use crate::batch::records::{Record, open};
+use crate::batch::records::{Opened, open};
 use crate::kafka::Span;
-use crate::kafka::cursor::{put_varint, varint_len};
 
-/// A batch of the records whose offset lies in `span`, in their order and of the same codec; `None` where there are none.
-/// Gaps are closed, and every record carries the timestamp that consumers see, also where a broker had set it. The
-/// batch's CRC is checked first: a fresh one must not vouch for bytes that had changed before.
+/// The largest batch there can be: its length is a positive INT32.
+const LARGEST: usize = 0x7fff_ffff;
+
+/// The records whose offset lies in `span`, in their order and of the same codec, in one batch, or in as many as it takes
+/// for each to be no larger than the target's limit; none where no record lies in the span. Gaps are closed, and every
+/// record carries the timestamp that consumers see, also where a broker had set it. The batches stand for the source
+/// offsets that the span and the batch have in common, without holes between them.
+///
+/// The CRC is checked first: a fresh one must not vouch for bytes that had changed before.
 ///
 /// # Errors
-/// A CRC, codec or record that is wrong, records larger than `rules` allow when decompressed, and a result that the
-/// target would refuse.
-pub fn rebuild(batch: &RawBatch, span: Span, rules: &Rules) -> Result<Option<Outgoing>, BatchError> {
+/// A CRC, codec or record that is wrong, records larger than `rules` allow when decompressed, a single record that is
+/// larger than the target's limit, and a timestamp that the target would refuse. Then nothing of the batch may be sent.
+pub fn rebuild(batch: &RawBatch, span: Span, rules: &Rules) -> Result<Vec<Outgoing>, BatchError> {
     check(batch)?;
     let header = batch.header();
-    let opened = open(batch, rules.max_decoded_bytes)?;
-    let mut builder = Builder::default();
-    for record in opened.records() {
-        let record = record?;
-        if span.contains(record.offset) {
-            builder.push(&record);
-        }
-    }
-    let source = Span { start: header.base_offset.max(span.start), end: header.next_offset().min(span.end) };
-    let outgoing = builder.finish(batch.codec()?, source).map_err(|kind| kind.at(header.base_offset))?;
-    let refusal = outgoing.as_ref().and_then(|made| rules.refusal(made.len(), made.max_timestamp()));
+    let work = Work {
+        opened: open(batch, rules.max_decoded_bytes)?,
+        codec: batch.codec()?,
+        source: Span { start: header.base_offset.max(span.start), end: header.next_offset().min(span.end) },
+        limit: rules.max_batch_bytes.unwrap_or(LARGEST).min(LARGEST),
+    };
+    let made = work.fit()?;
+    let refusal = made.iter().find_map(|outgoing| rules.refuses_time(outgoing.max_timestamp()));
     match refusal {
         Some(reason) => Err(BatchErrorKind::Refused(reason).at(header.base_offset)),
-        None => Ok(outgoing),
+        None => Ok(made),
     }
 }
 
-/// Collects records into a batch.
-#[derive(Default)]
-struct Builder {
-    payload: Vec<u8>,
-    records: i32,
-    timestamps: Option<Timestamps>,
+struct Work {
+    opened: Opened,
+    codec: Codec,
+    source: Span,
+    /// The largest batch that may be made, in bytes.
+    limit: usize,
 }
 
-impl Builder {
-    fn push(&mut self, record: &Record<'_>) {
-        let timestamp = record.timestamp;
-        let timestamps = self.timestamps.get_or_insert(Timestamps { base: timestamp, max: timestamp });
-        timestamps.max = timestamps.max.max(timestamp);
-        // It wraps back where a reader adds the two: no timestamp is too far away from another.
-        let timestamp_delta = timestamp.wrapping_sub(timestamps.base);
-        let offset_delta = i64::from(self.records);
-        let length = [1, varint_len(timestamp_delta), varint_len(offset_delta), record.content.len()];
-        put_varint(&mut self.payload, i64::try_from(length.iter().sum::<usize>()).unwrap_or(i64::MAX));
-        self.payload.push(record.attributes.cast_unsigned());
-        put_varint(&mut self.payload, timestamp_delta);
-        put_varint(&mut self.payload, offset_delta);
-        self.payload.extend_from_slice(record.content);
-        self.records = self.records.saturating_add(1);
+/// Why an attempt to write the records ended early.
+enum Stop {
+    /// A batch came out larger than the limit; one of `share` bytes of records would have fitted, going by this one.
+    TooLarge {
+        share: usize,
+    },
+    Failed(BatchError),
+}
+
+impl From<BatchError> for Stop {
+    fn from(error: BatchError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Work {
+    /// Batches within the limit. What compression makes of records is known only afterwards: where a batch comes out too
+    /// large, all are written again with fewer records each.
+    fn fit(&self) -> Result<Vec<Outgoing>, BatchError> {
+        let mut share = match self.codec {
+            Codec::None => self.limit.saturating_sub(HEADER_SIZE),
+            _ => usize::MAX,
+        };
+        loop {
+            match self.attempt(share) {
+                Ok(made) => return Ok(made),
+                Err(Stop::TooLarge { share: smaller }) => share = smaller,
+                Err(Stop::Failed(error)) => return Err(error),
+            }
+        }
     }
 
-    fn finish(self, codec: Codec, source: Span) -> Result<Option<Outgoing>, BatchErrorKind> {
-        let Some(timestamps) = self.timestamps else { return Ok(None) };
-        let body = codec.encode(self.payload)?;
-        Ok(Some(Outgoing::new(codec, self.records, timestamps, body.into(), source)))
+    /// Batches of at most `share` bytes of records each, before compression, but of at least one record.
+    fn attempt(&self, share: usize) -> Result<Vec<Outgoing>, Stop> {
+        let mut made = Vec::new();
+        let mut builder: Option<Builder> = None;
+        let mut start = self.source.start;
+        for record in self.opened.records() {
+            let record = record?;
+            if !self.source.contains(record.offset) {
+                continue;
+            }
+            if let Some(full) = builder.take_if(|full| full.len_with(&record) > share) {
+                made.push(self.finish(full, Span { start, end: record.offset })?);
+                start = record.offset;
+            }
+            builder.get_or_insert_with(|| Builder::new(&record)).push(&record);
+        }
+        if let Some(last) = builder {
+            made.push(self.finish(last, Span { start, end: self.source.end })?);
+        }
+        Ok(made)
+    }
+
+    fn finish(&self, builder: Builder, source: Span) -> Result<Outgoing, Stop> {
+        let (plain, offset) = (builder.len(), builder.first());
+        let outgoing = builder.finish(self.codec, source);
+        let outgoing = outgoing.map_err(|error| BatchErrorKind::Codec(error).at(source.start))?;
+        let (size, limit) = (outgoing.len(), self.limit);
+        if size <= limit {
+            return Ok(outgoing);
+        }
+        if outgoing.records() == 1 {
+            let reason = UnsupportedReason::RecordTooLarge { offset, size, limit };
+            return Err(BatchErrorKind::Refused(reason).at(source.start).into());
+        }
+        let proportional = plain.saturating_mul(limit).checked_div(size).unwrap_or_default();
+        Err(Stop::TooLarge { share: proportional.saturating_sub(proportional >> 3) })
     }
 }
 
@@ -72,15 +123,16 @@ impl Builder {
 mod tests {
     use super::*;
     use crate::batch::header::{Attributes, BatchHeader, HEADER_SIZE};
-    use crate::batch::judge::UnsupportedReason;
     use crate::batch::patch::pass;
     use crate::batch::testing::{Model, altered, batch, compacted_models, consumed, models, raw, sent, some_models};
-    use crate::kafka::{Offset, Stamp};
-    use crate::kafka::{ProducerEpoch, ProducerId, Sequence};
+    use crate::kafka::{Offset, ProducerEpoch, ProducerId, Sequence, Stamp};
     use proptest::prelude::*;
 
+    /// The one batch, if any, that comes out where nothing limits its size.
     fn rebuilt(bytes: &[u8], span: Span) -> Option<Outgoing> {
-        rebuild(&raw(bytes), span, &Rules::default()).expect("sound")
+        let mut made = rebuild(&raw(bytes), span, &Rules::default()).expect("sound");
+        assert!(made.len() <= 1);
+        made.pop()
     }
 
     /// What a consumer of the target must see: the records inside the span, at consecutive offsets from 0.
@@ -159,13 +211,23 @@ mod tests {
     }
 
     #[test]
-    fn a_result_that_the_target_would_refuse_is_an_error() {
+    fn a_record_that_is_too_large_alone_is_named_and_nothing_is_made() {
         let bytes = batch(&some_models(), 500, Codec::None);
         let rules = Rules { max_batch_bytes: Some(100), ..Rules::default() };
-        let error = rebuild(&raw(&bytes), Span::new(501, 600), &rules).expect_err("too large");
-        assert!(matches!(error.kind, BatchErrorKind::Refused(UnsupportedReason::TooLarge { limit: 100, .. })));
-        let small = rebuild(&raw(&bytes), Span::new(500, 501), &rules).expect("small enough");
-        assert_eq!(small.map(|outgoing| outgoing.records()), Some(1));
+        let error = rebuild(&raw(&bytes), Span::new(0, 600), &rules).expect_err("the third is too large");
+        let reason = UnsupportedReason::RecordTooLarge { offset: Offset(502), size: 373, limit: 100 };
+        assert_eq!(error.kind, BatchErrorKind::Refused(reason));
+        let small = rebuild(&raw(&bytes), Span::new(500, 502), &rules).expect("small enough");
+        assert_eq!(small.iter().map(Outgoing::source).collect::<Vec<_>>(), [Span::new(500, 501), Span::new(501, 502)]);
+    }
+
+    #[test]
+    fn a_timestamp_that_the_target_would_refuse_is_an_error_only_where_it_is_sent() {
+        let bytes = batch(&some_models(), 500, Codec::None);
+        let rules = Rules { latest_timestamp: Some(1_650_000_000_000), ..Rules::default() };
+        let error = rebuild(&raw(&bytes), Span::new(501, 600), &rules).expect_err("the third is too new");
+        assert!(matches!(error.kind, BatchErrorKind::Refused(UnsupportedReason::Timestamp { .. })), "{error}");
+        assert_eq!(rebuild(&raw(&bytes), Span::new(500, 502), &rules).expect("old enough").len(), 1);
     }
 
     #[test]
@@ -177,6 +239,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
         #[test]
         fn any_cut_of_any_batch_is_what_the_model_says(
             models in compacted_models(),
@@ -205,6 +269,36 @@ mod tests {
                     prop_assert_eq!(consumed(&sent), expected);
                 }
             }
+        }
+
+        #[test]
+        fn a_batch_that_is_too_large_becomes_several_that_hold_the_same(
+            models in compacted_models(),
+            codec in 0_usize..5,
+            over in 0_usize..2_000,
+        ) {
+            let codec = Codec::ALL[codec];
+            let bytes = batch(&models, 500, codec);
+            let span = Span::new(500, 501 + models.last().map_or(0, |model| model.offset));
+            // Any record fits alone, and the least of these limits takes little more than the largest.
+            let alone = models.iter().map(|model| batch(std::slice::from_ref(model), 0, codec).len() + 20).max();
+            let limit = alone.unwrap_or(0) + over;
+            let rules = Rules { max_batch_bytes: Some(limit), ..Rules::default() };
+            let made = rebuild(&raw(&bytes), span, &rules).expect("sound");
+            let mut seen = Vec::new();
+            let mut next = span.start;
+            for outgoing in &made {
+                let sent = sent(outgoing);
+                prop_assert!(outgoing.len() <= limit);
+                prop_assert_eq!((check(&sent), sent.codec()), (Ok(()), Ok(codec)));
+                prop_assert_eq!(outgoing.source().start, next);
+                next = outgoing.source().end;
+                let written = seen.len() as i64;
+                seen.extend(consumed(&sent).into_iter().map(|model| Model { offset: model.offset + written, ..model }));
+            }
+            prop_assert_eq!(next, span.end);
+            prop_assert_eq!(seen, expected(&models, 500, span));
+            prop_assert!(made.len() > 1 || bytes.len() <= limit + 20);
         }
 
         #[test]
