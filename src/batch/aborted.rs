@@ -9,16 +9,8 @@ use crate::batch::error::BatchError;
 use crate::batch::judge::{DropReason, Rules, Verdict, committed};
 use crate::batch::pieces::RawBatch;
 use crate::batch::records::open;
-use crate::kafka::{Cursor, Offset, ProducerId, Span};
-
-/// An aborted transaction, as a Fetch answer with isolation level read_committed names it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AbortedTransaction {
-    /// Whose it was.
-    pub producer: ProducerId,
-    /// Its first offset in the partition; it may lie before the first batch of the answer.
-    pub first_offset: Offset,
-}
+use crate::kafka::{Cursor, ProducerId, Span};
+use crate::wire::fetch::AbortedTransaction;
 
 /// Follows the transactions through the batches of one partition of one Fetch answer.
 #[derive(Clone, Debug)]
@@ -82,6 +74,7 @@ mod tests {
     use crate::batch::codec::Codec;
     use crate::batch::header::Attributes;
     use crate::batch::testing::{Model, altered, batch, raw, some_models};
+    use crate::kafka::Offset;
     use proptest::prelude::*;
 
     #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,11 +2,12 @@
 
 use crate::batch::testing::{Model, consumed, sent};
 use crate::batch::{
-    Aborted, AbortedTransaction, Codec, DropReason, HEADER_SIZE, Outgoing, Piece, RawBatch, RewriteReason, Rules,
-    UnsupportedReason, Verdict, batches, check, judge, pass, rebuild,
+    Aborted, Codec, DropReason, HEADER_SIZE, Outgoing, Piece, RawBatch, RewriteReason, Rules, UnsupportedReason,
+    Verdict, batches, check, judge, pass, rebuild,
 };
 use crate::kafka::{Offset, Span, Stamp};
 use crate::kafka::{ProducerEpoch, ProducerId, Sequence};
+use crate::wire::fetch::AbortedTransaction;
 use bytes::Bytes;
 
 macro_rules! capture {

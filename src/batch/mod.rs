@@ -2,8 +2,9 @@
 //!
 //! The record bytes of a Fetch answer are cut into [`Piece`]s by [`batches`]. For each [`RawBatch`], [`judge()`] looks at
 //! its header alone and gives a [`Verdict`]; then [`pass`] patches the 61 bytes of its header, or [`rebuild()`] opens it
-//! and keeps the records that belong to the [`Span`](crate::kafka::Span) being copied. Both make an [`Outgoing`], which
-//! is stamped and handed to Produce. [`open`] is for whoever wants to look at the records themselves.
+//! and writes the records that belong to the [`Span`](crate::kafka::Span) being copied anew. Both make [`Outgoing`]
+//! batches, which are stamped and handed to Produce. Batches of transactions need more than their header: [`Aborted`]
+//! judges those of an answer that names the aborted ones. [`open`] is for whoever wants to look at the records.
 //!
 //! All of it is pure, and none of it trusts what it reads: no byte of a batch can make it panic or hold more memory
 //! than the bytes that are there and the caps of [`Rules`] allow.
@@ -28,7 +29,7 @@ mod records;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use aborted::{Aborted, AbortedTransaction};
+pub use aborted::Aborted;
 pub use codec::{Codec, CodecError, CodecFault, CodecSet};
 pub use error::{BatchError, BatchErrorKind};
 pub use header::{Attributes, BatchHeader, HEADER_SIZE};

@@ -8,7 +8,7 @@ use crate::batch::judge::{Rules, UnsupportedReason};
 use crate::batch::patch::Outgoing;
 use crate::batch::pieces::{RawBatch, check};
 use crate::batch::records::{Opened, open};
-use crate::kafka::Span;
+use crate::kafka::{Offset, Span};
 
 /// The largest batch there can be: its length is a positive INT32.
 const LARGEST: usize = 0x7fff_ffff;
@@ -27,6 +27,7 @@ pub fn rebuild(batch: &RawBatch, span: Span, rules: &Rules) -> Result<Vec<Outgoi
     check(batch)?;
     let header = batch.header();
     let work = Work {
+        base_offset: header.base_offset,
         opened: open(batch, rules.max_decoded_bytes)?,
         codec: batch.codec()?,
         source: Span { start: header.base_offset.max(span.start), end: header.next_offset().min(span.end) },
@@ -41,6 +42,7 @@ pub fn rebuild(batch: &RawBatch, span: Span, rules: &Rules) -> Result<Vec<Outgoi
 }
 
 struct Work {
+    base_offset: Offset,
     opened: Opened,
     codec: Codec,
     source: Span,
@@ -105,14 +107,14 @@ impl Work {
     fn finish(&self, builder: Builder, source: Span) -> Result<Outgoing, Stop> {
         let (plain, offset) = (builder.len(), builder.first());
         let outgoing = builder.finish(self.codec, source);
-        let outgoing = outgoing.map_err(|error| BatchErrorKind::Codec(error).at(source.start))?;
+        let outgoing = outgoing.map_err(|error| BatchErrorKind::Codec(error).at(self.base_offset))?;
         let (size, limit) = (outgoing.len(), self.limit);
         if size <= limit {
             return Ok(outgoing);
         }
         if outgoing.records() == 1 {
             let reason = UnsupportedReason::RecordTooLarge { offset, size, limit };
-            return Err(BatchErrorKind::Refused(reason).at(source.start).into());
+            return Err(BatchErrorKind::Refused(reason).at(self.base_offset).into());
         }
         let proportional = plain.saturating_mul(limit).checked_div(size).unwrap_or_default();
         Err(Stop::TooLarge { share: proportional.saturating_sub(proportional >> 3) })
@@ -125,7 +127,7 @@ mod tests {
     use crate::batch::header::{Attributes, BatchHeader, HEADER_SIZE};
     use crate::batch::patch::pass;
     use crate::batch::testing::{Model, altered, batch, compacted_models, consumed, models, raw, sent, some_models};
-    use crate::kafka::{Offset, ProducerEpoch, ProducerId, Sequence, Stamp};
+    use crate::kafka::{ProducerEpoch, ProducerId, Sequence, Stamp};
     use proptest::prelude::*;
 
     /// The one batch, if any, that comes out where nothing limits its size.

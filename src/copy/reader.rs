@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::error::LaneProblem;
 use super::tally::Tally;
-use crate::batch::{self, Outgoing, Piece, RawBatch, Rules, Verdict};
+use crate::batch::{self, BatchError, BatchErrorKind, Outgoing, Piece, RawBatch, Rules, Verdict};
 use crate::kafka::{Offset, Span};
 
 /// How often in a row the source may answer without a whole batch below the lane's end. The engine asks such a lane
@@ -94,12 +94,10 @@ impl Reader {
                 out(batch::pass(batch));
             }
             Verdict::Rewrite(reason) => {
-                let rebuilt = batch::rebuild(batch, left, &self.rules)
-                    .map_err(|error| LaneProblem::Corrupt { offset: header.base_offset, what: error.to_string() })?;
+                let rebuilt =
+                    batch::rebuild(batch, left, &self.rules).map_err(|error| not_rebuilt(self.next, error))?;
                 self.tally.rewritten.entry(reason.as_str()).or_default().add(header.size());
-                if let Some(outgoing) = rebuilt {
-                    out(outgoing);
-                }
+                rebuilt.into_iter().for_each(out);
             }
             Verdict::Drop(reason) => self.tally.dropped.entry(reason.as_str()).or_default().add(header.size()),
             Verdict::Unsupported(reason) => {
@@ -128,5 +126,13 @@ impl Reader {
     /// Whether the last answer brought nothing: such a lane is asked for first next time.
     pub(super) fn is_starved(&self) -> bool {
         self.empty_answers > 0
+    }
+}
+
+fn not_rebuilt(next: Offset, error: BatchError) -> LaneProblem {
+    let offset = error.base_offset.max(next);
+    match error.kind {
+        BatchErrorKind::Refused(reason) => LaneProblem::Unsupported { offset, reason: reason.to_string() },
+        kind => LaneProblem::Corrupt { offset, what: kind.to_string() },
     }
 }
