@@ -2,8 +2,8 @@
 //!
 //! A scenario gets a [`Lab`] (a source and a target) or a [`Site`] (one cluster) and works through them without
 //! asking which kind of broker is behind: the embedded one or real Apache Kafka ([`real`]). Data goes in and comes out
-//! by a client that shares no code with kferry: Kafka's own Java client ([`java`]) for real brokers, the small blocking
-//! [`probe`] for embedded ones and for hand-made batches. [`park`] starts each cluster once per process, [`kferry`]
+//! by a client that shares no code with kferry ([`hand`]): Kafka's own Java client ([`java`]) for real brokers, the small
+//! blocking [`probe`] for embedded ones and for hand-made batches. [`park`] starts each cluster once per process, [`kferry`]
 //! runs the binary under test as its users do.
 //!
 //! The lab is test code: what goes wrong in it is a failed test, said by a panic with everything needed to see why.
@@ -11,6 +11,7 @@
 
 pub mod batch;
 pub mod codec;
+pub mod hand;
 pub mod java;
 pub mod kferry;
 pub mod park;

@@ -32,8 +32,12 @@ pub struct Scenario {
     pub name: &'static str,
     /// The behaviour itself.
     pub body: Body,
-    /// Why it does not apply to a release, where it doesn't: the declared skips.
-    pub skip: fn(Version) -> Option<&'static str>,
+    /// The oldest release it applies to.
+    since: Option<Version>,
+    /// The oldest release it no longer applies to.
+    before: Option<Version>,
+    /// Whether it needs Kafka's own client even where the broker is embedded.
+    pub java: bool,
 }
 
 /// What a scenario is given.
@@ -41,26 +45,48 @@ pub struct Scenario {
 pub enum Body {
     /// One cluster.
     Site(fn(&Site)),
-    /// A source and a target; `skip` is asked about both.
+    /// A source and a target; both must be of the releases it applies to.
     Pair(fn(&Lab<'_>)),
 }
 
 impl Scenario {
     /// A scenario on one cluster.
     pub const fn site(room: &'static str, name: &'static str, body: fn(&Site)) -> Self {
-        Self { room, name, body: Body::Site(body), skip: |_| None }
+        Self { room, name, body: Body::Site(body), since: None, before: None, java: false }
     }
 
     /// A scenario on a pair of clusters.
     pub const fn pair(room: &'static str, name: &'static str, body: fn(&Lab<'_>)) -> Self {
-        Self { room, name, body: Body::Pair(body), skip: |_| None }
+        Self { room, name, body: Body::Pair(body), since: None, before: None, java: false }
     }
 
-    /// The same scenario, where `skip` gives no reason against it.
+    /// For releases from this one on.
     #[must_use]
-    pub const fn unless(mut self, skip: fn(Version) -> Option<&'static str>) -> Self {
-        self.skip = skip;
+    pub const fn since(mut self, version: Version) -> Self {
+        self.since = Some(version);
         self
+    }
+
+    /// For releases before this one.
+    #[must_use]
+    pub const fn before(mut self, version: Version) -> Self {
+        self.before = Some(version);
+        self
+    }
+
+    /// With Kafka's own client even where the broker is embedded.
+    #[must_use]
+    pub const fn with_java(mut self) -> Self {
+        self.java = true;
+        self
+    }
+
+    /// Why it does not apply to a release, if it doesn't: a declared skip.
+    pub fn skip(&self, version: Version) -> Option<String> {
+        if let Some(since) = self.since.filter(|since| version < *since) {
+            return Some(format!("from {since} on"));
+        }
+        self.before.filter(|before| version >= *before).map(|before| format!("before {before}"))
     }
 }
 

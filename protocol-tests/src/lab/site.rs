@@ -1,61 +1,34 @@
 //! A cluster as scenarios use it, whichever kind of broker is behind.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
-use serde_json::{Value, json};
 
-use super::codec::Codec;
-use super::java::Java;
+use super::hand::{At, Committed, End, Hand, JavaHand, ProbeHand, Reading, Writing};
 use super::park::JavaSlot;
-use super::probe::{Client, Committed, Failure, Produce};
+use super::probe::{Client, Failure, Produce};
 use super::real::Cluster;
 use super::record::{Digest, Fill, Record};
 use super::version::Version;
+use super::wait;
 
 /// One cluster.
-#[derive(Debug)]
 pub struct Site {
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
+    hand: Box<dyn Hand>,
     java: Arc<JavaSlot>,
 }
 
-/// A partition of a topic.
+/// A topic, unique in this process.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Topic {
-    /// The topic's name, unique in this process.
+    /// Its name.
     pub name: String,
-}
-
-/// How records are written.
-#[derive(Clone, Copy, Debug)]
-pub struct Writing {
-    /// The producer's codec.
-    pub codec: Codec,
-    /// The size at which a batch is closed, in bytes before compression.
-    pub batch_size: usize,
-    /// Whether the producer is idempotent.
-    pub idempotent: bool,
-}
-
-impl Default for Writing {
-    fn default() -> Self {
-        Self { codec: Codec::None, batch_size: 16_384, idempotent: true }
-    }
-}
-
-/// How a transaction is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Committed.
-    Commit,
-    /// Aborted.
-    Abort,
-    /// Open; [`Site::end_transaction`] ends it.
-    Open,
 }
 
 /// Why a hand-made batch was not appended.
@@ -67,10 +40,17 @@ pub enum Refusal {
     Closed,
 }
 
+/// A group that is held active; it is left when this value is dropped.
+pub struct Held<'a> {
+    site: &'a Site,
+    group: String,
+}
+
 impl Site {
-    /// A site of real brokers.
+    /// A site of real brokers: data goes in and out by Kafka's own client.
     pub(crate) fn real(cluster: Cluster, java: Arc<JavaSlot>) -> Self {
-        Self { cluster, java }
+        let hand = Box::new(JavaHand::new(Arc::clone(&java), cluster.bootstrap()));
+        Self { cluster: Arc::new(cluster), hand, java }
     }
 
     /// The release it is, or behaves like.
@@ -88,25 +68,27 @@ impl Site {
         &self.cluster
     }
 
-    /// Kafka's Java client.
-    pub fn java(&self) -> &Java {
-        self.java.usual()
+    /// Kafka's own client, whatever kind of broker this is.
+    pub fn java(&self) -> JavaHand {
+        JavaHand::new(Arc::clone(&self.java), self.bootstrap())
     }
 
-    /// The newest Java client, for brokers from 2.1.
-    pub fn newest_java(&self) -> &Java {
-        self.java.newest()
+    /// The same cluster with Kafka's own client as the hand.
+    #[must_use]
+    pub fn by_java(&self) -> Self {
+        Self { cluster: Arc::clone(&self.cluster), hand: Box::new(self.java()), java: Arc::clone(&self.java) }
+    }
+
+    /// The same cluster with the probe as the hand.
+    #[must_use]
+    pub fn by_probe(&self) -> Self {
+        let hand = Box::new(ProbeHand::new(&self.bootstrap()));
+        Self { cluster: Arc::clone(&self.cluster), hand, java: Arc::clone(&self.java) }
     }
 
     /// The tests' own client.
     pub fn client(&self) -> Client {
         Client::new(&self.bootstrap())
-    }
-
-    /// A command for the Java client.
-    #[track_caller]
-    pub fn ask(&self, name: &str, command: Value) -> Value {
-        self.java().ask(&self.bootstrap(), name, command).unwrap_or_else(|cause| panic!("{cause}"))
     }
 
     /// Creates a topic with one copy under a name that begins with `stem` and is unique in this process.
@@ -138,10 +120,11 @@ impl Site {
     /// Writes records in a chosen manner; their offsets.
     #[track_caller]
     pub fn write_with(&self, topic: &Topic, partition: i32, records: &[Record], how: Writing) -> Vec<i64> {
-        self.produce(topic, partition, records, how, json!({}))
+        self.hand.write(topic.at(partition), records, how, None)
     }
 
-    /// Writes records inside the transaction of `id`, which begins with its first records; their offsets.
+    /// Writes records inside the transaction of `id`, which begins with its first records; their offsets. When a
+    /// transaction has been ended, its marker is in the log.
     #[track_caller]
     pub fn write_in_transaction(
         &self,
@@ -151,54 +134,48 @@ impl Site {
         partition: i32,
         records: &[Record],
     ) -> Vec<i64> {
-        let transaction = json!({ "transaction": id, "end": end.name() });
-        self.produce(topic, partition, records, Writing::default(), transaction)
+        let offsets = self.hand.write(topic.at(partition), records, Writing::default(), Some((id, end)));
+        if end != End::Open {
+            self.await_marker(topic, partition, offsets.last().copied().unwrap_or(-1));
+        }
+        offsets
     }
 
-    /// Ends a transaction that was left open.
+    /// Ends a transaction that was left open, whose last record in this partition is at `last`.
     #[track_caller]
-    pub fn end_transaction(&self, id: &str, end: End) {
-        self.ask("end_transaction", json!({ "transaction": id, "end": end.name() }));
+    pub fn end_transaction(&self, id: &str, end: End, topic: &Topic, partition: i32, last: i64) {
+        self.hand.end_transaction(id, end);
+        self.await_marker(topic, partition, last);
     }
 
     /// Writes many made-up records.
     #[track_caller]
     pub fn fill(&self, topic: &Topic, partition: i32, fill: &Fill, how: Writing) {
-        let command = json!({
-            "topic": topic.name, "partition": partition, "config": how.config(),
-            "count": fill.count, "size": fill.size, "seed": fill.seed, "timestamp": fill.timestamp,
-        });
-        self.ask("fill", command);
+        self.hand.fill(topic.at(partition), fill, how);
     }
 
     /// All records of a partition, as a consumer with the default isolation reads them.
     #[track_caller]
     pub fn read(&self, topic: &Topic, partition: i32) -> Vec<Record> {
-        self.records(json!({ "topic": topic.name, "partition": partition }))
+        self.hand.read(topic.at(partition), Reading::default())
     }
 
     /// All records of a partition, as a read_committed consumer reads them.
     #[track_caller]
     pub fn read_committed(&self, topic: &Topic, partition: i32) -> Vec<Record> {
-        let config = json!({ "isolation.level": "read_committed" });
-        self.records(json!({ "topic": topic.name, "partition": partition, "config": config }))
+        self.hand.read(topic.at(partition), Reading { committed: true, ..Reading::default() })
     }
 
     /// The records from offset `from` up to but without `to`.
     #[track_caller]
     pub fn read_range(&self, topic: &Topic, partition: i32, from: i64, to: i64) -> Vec<Record> {
-        self.records(json!({ "topic": topic.name, "partition": partition, "from": from, "to": to }))
+        self.hand.read(topic.at(partition), Reading { from: Some(from), to: Some(to), committed: false })
     }
 
     /// The digest of the records from offset `from` up to but without `to`.
     #[track_caller]
     pub fn digest(&self, topic: &Topic, partition: i32, from: i64, to: i64) -> Digest {
-        let range = json!({ "topic": topic.name, "partition": partition, "from": from, "to": to });
-        let digest = self.ask("digest", range);
-        Digest {
-            count: digest["count"].as_u64().expect("a count"),
-            crc: digest["crc"].as_u64().and_then(|crc| crc.try_into().ok()).expect("a CRC"),
-        }
+        self.hand.digest(topic.at(partition), Reading { from: Some(from), to: Some(to), committed: false })
     }
 
     /// Log start and high watermark.
@@ -218,20 +195,26 @@ impl Site {
     /// Commits one offset for a group without members.
     #[track_caller]
     pub fn commit(&self, group: &str, topic: &Topic, partition: i32, offset: i64) {
-        let offset = json!({ "topic": topic.name, "partition": partition, "offset": offset });
-        self.ask("commit", json!({ "group": group, "offsets": [offset] }));
+        self.commit_with(group, topic, partition, offset, "");
+    }
+
+    /// Commits one offset with metadata for a group without members.
+    #[track_caller]
+    pub fn commit_with(&self, group: &str, topic: &Topic, partition: i32, offset: i64, metadata: &str) {
+        self.hand.commit(group, topic.at(partition), &Committed { offset, metadata: metadata.to_owned() });
     }
 
     /// All committed offsets of a group.
     #[track_caller]
     pub fn committed(&self, group: &str) -> BTreeMap<(String, i32), Committed> {
-        let answer = self.ask("committed", json!({ "group": group }));
-        let offsets = answer["offsets"].as_array().cloned().unwrap_or_default();
-        let entry = |offset: &Value| {
-            let at = (text(&offset["topic"]), i32::try_from(number(&offset["partition"])).expect("a partition"));
-            (at, Committed { offset: number(&offset["offset"]), metadata: text(&offset["metadata"]) })
-        };
-        offsets.iter().map(entry).collect()
+        self.hand.committed(group)
+    }
+
+    /// Joins a group as a consumer of the topic and stays until the answer is dropped.
+    #[track_caller]
+    pub fn hold(&self, group: &str, topic: &Topic) -> Held<'_> {
+        self.hand.join(group, &topic.name);
+        Held { site: self, group: group.to_owned() }
     }
 
     /// Sends one batch made by hand; its base offset.
@@ -258,7 +241,7 @@ impl Site {
         }
     }
 
-    /// The bytes of a partition's log from `offset` on, as the broker has them.
+    /// The bytes of a partition's log from `offset` on, as the broker has them; no more than one segment.
     #[track_caller]
     pub fn stored(&self, topic: &Topic, partition: i32, offset: i64) -> Bytes {
         let mut leader = well(self.client().leader(&topic.name, partition));
@@ -267,19 +250,27 @@ impl Site {
         fetched.records
     }
 
+    /// EndTxn is answered before the marker is written.
     #[track_caller]
-    fn produce(&self, topic: &Topic, partition: i32, records: &[Record], how: Writing, mut command: Value) -> Vec<i64> {
-        command["topic"] = json!(topic.name);
-        command["partition"] = json!(partition);
-        command["config"] = how.config();
-        command["records"] = records.iter().map(Record::to_json).collect();
-        let answer = self.ask("produce", command);
-        answer["offsets"].as_array().expect("offsets").iter().map(number).collect()
+    fn await_marker(&self, topic: &Topic, partition: i32, last: i64) {
+        wait::until("the transaction's marker is in the log", Duration::from_secs(30), || {
+            (well(self.client().end(&topic.name, partition)) > last + 1).then_some(())
+        });
     }
+}
 
-    #[track_caller]
-    fn records(&self, command: Value) -> Vec<Record> {
-        self.ask("read", command)["records"].as_array().expect("records").iter().map(Record::from_json).collect()
+impl fmt::Debug for Site {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Site").field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // A panic here during another would hide that one.
+        if !std::thread::panicking() {
+            self.site.hand.leave(&self.group);
+        }
     }
 }
 
@@ -289,37 +280,13 @@ impl Topic {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Self { name: format!("{stem}-{}", NEXT.fetch_add(1, Ordering::Relaxed)) }
     }
-}
 
-impl Writing {
-    fn config(self) -> Value {
-        json!({
-            "compression.type": self.codec.name(),
-            "batch.size": self.batch_size.to_string(),
-            "enable.idempotence": self.idempotent.to_string(),
-        })
-    }
-}
-
-impl End {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Commit => "commit",
-            Self::Abort => "abort",
-            Self::Open => "open",
-        }
+    fn at(&self, partition: i32) -> At<'_> {
+        At { topic: &self.name, partition }
     }
 }
 
 #[track_caller]
 fn well<T>(result: Result<T, Failure>) -> T {
     result.unwrap_or_else(|failure| panic!("{failure}"))
-}
-
-fn number(value: &Value) -> i64 {
-    value.as_i64().expect("a number")
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
 }

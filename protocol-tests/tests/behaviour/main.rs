@@ -6,11 +6,13 @@
 //! | file | behaviour |
 //! |---|---|
 //! | `produce/` | what a broker does with raw record batches: each row of a table measured on real brokers |
+//! | `client.rs` | Kafka's own client writes, reads, commits and joins groups |
 //! | `arena.rs` | which brokers, from `KFERRY_REAL` |
 //! | `tally.rs` | how many scenarios ran on real brokers, and which were skipped |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod arena;
+mod client;
 mod produce;
 mod tally;
 
@@ -28,7 +30,7 @@ use tally::Tally;
 
 /// Every scenario.
 fn scenarios() -> Vec<Scenario> {
-    produce::scenarios()
+    [produce::scenarios(), client::scenarios()].concat()
 }
 
 fn main() -> ExitCode {
@@ -62,7 +64,7 @@ fn trials(arenas: &[Arena], tally: &Arc<Tally>) -> Vec<Trial> {
     for arena in arenas {
         for scenario in scenarios() {
             let tally = Arc::clone(tally);
-            let skip = arena.versions().into_iter().find_map(scenario.skip);
+            let skip = arena.versions().into_iter().find_map(|version| scenario.skip(version));
             let run: Box<dyn FnOnce() + Send> = match (scenario.body, *arena) {
                 (Body::Site(body), Arena::Site(broker)) => {
                     let slot = park.slot(Side::Source, broker);
@@ -79,7 +81,7 @@ fn trials(arenas: &[Arena], tally: &Arc<Tally>) -> Vec<Trial> {
             let name = format!("{}::{}::{}", arena.name(), scenario.room, scenario.name);
             trials.push(Trial::ignorable_test(name, move || -> Result<Completion, Failed> {
                 if let Some(reason) = skip {
-                    tally.skipped(real, reason);
+                    tally.skipped(real, &reason);
                     return Ok(Completion::ignored_with(reason));
                 }
                 tally.ran(real);

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     ran: AtomicUsize,
-    skipped: Mutex<BTreeMap<&'static str, usize>>,
+    skipped: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Tally {
@@ -17,9 +17,9 @@ impl Tally {
         self.ran.fetch_add(usize::from(real), Ordering::Relaxed);
     }
 
-    pub(crate) fn skipped(&self, real: bool, reason: &'static str) {
+    pub(crate) fn skipped(&self, real: bool, reason: &str) {
         let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        *skipped.entry(reason).or_default() += usize::from(real);
+        *skipped.entry(reason.to_owned()).or_default() += usize::from(real);
     }
 
     pub(crate) fn none_ran(&self) -> bool {

@@ -4,6 +4,8 @@
 //! beside this file are compiled once against kafka-clients 3.9.1 and kept with the jars; that client speaks to brokers
 //! from 0.11 to 4.3. The same classes run with the 4.3.0 client where a scenario needs what only that one knows.
 
+mod hand;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -18,6 +20,8 @@ use serde_json::{Value, json};
 
 use super::Version;
 use super::real::jars;
+
+pub use hand::JavaHand;
 
 /// The client that speaks to every broker of the lab.
 pub const CLIENT: Version = Version::of(3, 9, 1);

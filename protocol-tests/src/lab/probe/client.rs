@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
+use kafka_protocol::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
 use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use kafka_protocol::messages::end_txn_request::EndTxnRequest;
 use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -20,22 +22,14 @@ use kafka_protocol::messages::offset_commit_request::{
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequest;
 use kafka_protocol::messages::{BrokerId, ProducerId};
 
+use super::super::hand::Committed;
 use super::super::site::Topic;
 use super::super::wait;
 use super::connection::{Failure, Probe};
-use super::{group_id, text, topic_name, versions};
+use super::{group_id, text, topic_name, transactional_id, versions};
 
 /// How long a broker may answer "not yet".
 const SETTLE: Duration = Duration::from_secs(60);
-
-/// One committed offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
-    /// The next offset the group would read.
-    pub offset: i64,
-    /// The commit's metadata.
-    pub metadata: String,
-}
 
 /// A cluster, known by its bootstrap list. Every call opens connections of its own.
 #[derive(Clone, Debug)]
@@ -102,12 +96,7 @@ impl Client {
     /// # Errors
     /// When none is found in time.
     pub fn coordinator(&self, group: &str) -> Result<Probe, Failure> {
-        wait::attempt(SETTLE, || {
-            let request = FindCoordinatorRequest::default().with_key(text(group));
-            let answer = self.any()?.call(versions::FIND_COORDINATOR, &request)?;
-            accept("FindCoordinator", answer.error_code)?;
-            Probe::connect(&format!("{}:{}", &*answer.host, answer.port))
-        })
+        self.find_coordinator(group, 0)
     }
 
     /// Creates a topic and waits until every partition of it has a leader that serves.
@@ -199,6 +188,21 @@ impl Client {
     /// # Errors
     /// The refusal.
     pub fn commit(&self, group: &str, offsets: &[(&str, i32, i64, &str)]) -> Result<(), Failure> {
+        wait::attempt(SETTLE, || {
+            let refusals = self.commit_once(group, offsets)?.into_iter().find_map(Result::err);
+            refusals.map_or(Ok(()), |code| accept("OffsetCommit", code.code()))
+        })
+    }
+
+    /// As [`Client::commit`], without patience; what the coordinator said of each partition.
+    ///
+    /// # Errors
+    /// When the coordinator doesn't answer.
+    pub fn commit_once(
+        &self,
+        group: &str,
+        offsets: &[(&str, i32, i64, &str)],
+    ) -> Result<Vec<Result<(), ResponseError>>, Failure> {
         let topics = offsets.iter().map(|(topic, partition, offset, metadata)| {
             let partition = OffsetCommitRequestPartition::default()
                 .with_partition_index(*partition)
@@ -211,11 +215,9 @@ impl Client {
             .with_generation_id_or_member_epoch(-1)
             .with_retention_time_ms(-1)
             .with_topics(topics.collect());
-        wait::attempt(SETTLE, || {
-            let answer = self.coordinator(group)?.call(versions::OFFSET_COMMIT, &request)?;
-            let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-            partitions.into_iter().try_for_each(|partition| accept("OffsetCommit", partition.error_code))
-        })
+        let answer = self.coordinator(group)?.call(versions::OFFSET_COMMIT, &request)?;
+        let partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        Ok(partitions.map(|partition| partition.error_code.err().map_or(Ok(()), Err)).collect())
     }
 
     /// All committed offsets of a group.
@@ -245,14 +247,67 @@ impl Client {
     /// # Errors
     /// The refusal.
     pub fn producer_id(&self) -> Result<i64, Failure> {
+        wait::attempt(SETTLE, || Ok(init_producer_id(self.any()?, None)?.0))
+    }
+
+    /// Producer id and epoch of a transactional id; earlier owners are fenced and their transaction is aborted.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn transactional_producer(&self, id: &str) -> Result<(i64, i16), Failure> {
+        wait::attempt(SETTLE, || init_producer_id(self.transaction_coordinator(id)?, Some(id)))
+    }
+
+    /// Makes a partition part of a transaction.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn add_to_transaction(
+        &self,
+        id: &str,
+        producer: (i64, i16),
+        topic: &str,
+        partition: i32,
+    ) -> Result<(), Failure> {
+        let topic = AddPartitionsToTxnTopic::default().with_name(topic_name(topic)).with_partitions(vec![partition]);
+        let request = AddPartitionsToTxnRequest::default()
+            .with_v3_and_below_transactional_id(transactional_id(id))
+            .with_v3_and_below_producer_id(ProducerId(producer.0))
+            .with_v3_and_below_producer_epoch(producer.1)
+            .with_v3_and_below_topics(vec![topic]);
         wait::attempt(SETTLE, || {
-            let request = InitProducerIdRequest::default()
-                .with_transactional_id(None)
-                .with_transaction_timeout_ms(60_000)
-                .with_producer_id(ProducerId(-1));
-            let answer = self.any()?.call(versions::INIT_PRODUCER_ID, &request)?;
-            accept("InitProducerId", answer.error_code)?;
-            Ok(answer.producer_id.0)
+            let answer = self.transaction_coordinator(id)?.call(versions::ADD_PARTITIONS_TO_TXN, &request)?;
+            let topics = answer.results_by_topic_v3_and_below.iter();
+            let mut partitions = topics.flat_map(|topic| &topic.results_by_partition);
+            partitions.try_for_each(|partition| accept("AddPartitionsToTxn", partition.partition_error_code))
+        })
+    }
+
+    /// Commits or aborts a transaction. The markers may reach the logs after this returns.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn end_transaction(&self, id: &str, producer: (i64, i16), commit: bool) -> Result<(), Failure> {
+        let request = EndTxnRequest::default()
+            .with_transactional_id(transactional_id(id))
+            .with_producer_id(ProducerId(producer.0))
+            .with_producer_epoch(producer.1)
+            .with_committed(commit);
+        wait::attempt(SETTLE, || {
+            accept("EndTxn", self.transaction_coordinator(id)?.call(versions::END_TXN, &request)?.error_code)
+        })
+    }
+
+    fn transaction_coordinator(&self, id: &str) -> Result<Probe, Failure> {
+        self.find_coordinator(id, 1)
+    }
+
+    fn find_coordinator(&self, key: &str, kind: i8) -> Result<Probe, Failure> {
+        wait::attempt(SETTLE, || {
+            let request = FindCoordinatorRequest::default().with_key(text(key)).with_key_type(kind);
+            let answer = self.any()?.call(versions::FIND_COORDINATOR, &request)?;
+            accept("FindCoordinator", answer.error_code)?;
+            Probe::connect(&format!("{}:{}", &*answer.host, answer.port))
         })
     }
 
@@ -262,13 +317,23 @@ impl Client {
     }
 }
 
+fn init_producer_id(mut broker: Probe, id: Option<&str>) -> Result<(i64, i16), Failure> {
+    let request = InitProducerIdRequest::default()
+        .with_transactional_id(id.map(transactional_id))
+        .with_transaction_timeout_ms(60_000)
+        .with_producer_id(ProducerId(-1));
+    let answer = broker.call(versions::INIT_PRODUCER_ID, &request)?;
+    accept("InitProducerId", answer.error_code)?;
+    Ok((answer.producer_id.0, answer.producer_epoch))
+}
+
 fn connect(metadata: &MetadataResponse, node: BrokerId) -> Result<Probe, Failure> {
     let broker = metadata.brokers.iter().find(|broker| broker.node_id == node);
     let broker = broker.ok_or_else(|| Failure::Broken(format!("no address of broker {}", node.0)))?;
     Probe::connect(&format!("{}:{}", &*broker.host, broker.port))
 }
 
-fn accept(what: &str, code: i16) -> Result<(), Failure> {
+pub(super) fn accept(what: &str, code: i16) -> Result<(), Failure> {
     match code.err() {
         None => Ok(()),
         Some(refusal) => Err(Failure::Broken(format!("{what}: {}", name(refusal)))),

@@ -7,10 +7,13 @@
 
 mod client;
 mod connection;
+mod hand;
+mod member;
 mod raw;
 
-pub use client::{Client, Committed};
+pub use client::Client;
 pub use connection::{Failure, Probe};
+pub use hand::ProbeHand;
 pub use raw::{Appended, Fetched, Produce};
 
 use kafka_protocol::messages::{GroupId, TopicName, TransactionalId};
@@ -42,6 +45,16 @@ pub mod versions {
     pub const OFFSET_FETCH: i16 = 2;
     /// InitProducerId.
     pub const INIT_PRODUCER_ID: i16 = 0;
+    /// AddPartitionsToTxn.
+    pub const ADD_PARTITIONS_TO_TXN: i16 = 0;
+    /// EndTxn.
+    pub const END_TXN: i16 = 0;
+    /// JoinGroup.
+    pub const JOIN_GROUP: i16 = 2;
+    /// SyncGroup.
+    pub const SYNC_GROUP: i16 = 1;
+    /// LeaveGroup.
+    pub const LEAVE_GROUP: i16 = 1;
 }
 
 fn text(from: &str) -> StrBytes {

@@ -10,21 +10,15 @@ use protocol_tests::on_a_site;
 use super::{producer, refused, send, three};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let mut all = on_a_site!["produce":
-        a_compacted_topic_refuses_a_null_key_and_says_which,
-    ];
-    let on = |name, body, skip| Scenario::site("produce", name, body).unless(skip);
-    all.push(on(
-        "a_topic_of_an_old_format_converts_batches_and_refuses_stamped_ones",
-        a_topic_of_an_old_format_converts_batches_and_refuses_stamped_ones,
-        |version| (version >= Version::of(3, 0, 0)).then_some("no old formats from 3.0 on"),
-    ));
-    all.push(on(
-        "a_re_created_topic_is_another_topic_by_id_and_the_same_by_name",
-        a_re_created_topic_is_another_topic_by_id_and_the_same_by_name,
-        |version| (version < Version::of(4, 0, 0)).then_some("no Produce by topic id before 4.0"),
-    ));
-    all
+    let everywhere = on_a_site!["produce": a_compacted_topic_refuses_a_null_key_and_says_which];
+    let old = on_a_site!["produce": a_topic_of_an_old_format_converts_batches_and_refuses_stamped_ones];
+    let new = on_a_site!["produce": a_re_created_topic_is_another_topic_by_id_and_the_same_by_name];
+    [
+        everywhere,
+        old.into_iter().map(|scenario| scenario.before(Version::of(3, 0, 0))).collect(),
+        new.into_iter().map(|scenario| scenario.since(Version::of(4, 0, 0))).collect(),
+    ]
+    .concat()
 }
 
 fn a_compacted_topic_refuses_a_null_key_and_says_which(site: &Site) {
@@ -39,20 +33,12 @@ fn a_compacted_topic_refuses_a_null_key_and_says_which(site: &Site) {
 
 fn a_topic_of_an_old_format_converts_batches_and_refuses_stamped_ones(site: &Site) {
     let topic = site.new_topic("old-format", 1, &[("message.format.version", "0.10.2")]);
-    assert_eq!(send(site, &topic, &three()), Ok(0));
+    let sent = three();
+    assert_eq!(send(site, &topic, &sent), Ok(0));
     let stored = site.stored(&topic, 0, 0);
     assert_eq!(stored[16], 1, "stored as messages of format v1");
-    assert_eq!(site.read(&topic, 0), three_at_their_times(&site.read(&topic, 0)));
-    assert_eq!(send(site, &topic, &three().stamped(producer(site), 0, 0)), refused(UnsupportedForMessageFormat));
-}
-
-/// The records of [`three`] with the times that were read.
-fn three_at_their_times(read: &[protocol_tests::lab::Record]) -> Vec<protocol_tests::lab::Record> {
-    let mut expected = three().records;
-    for (record, read) in expected.iter_mut().zip(read) {
-        record.timestamp = read.timestamp;
-    }
-    expected
+    assert_eq!(site.read(&topic, 0), sent.records);
+    assert_eq!(send(site, &topic, &sent.stamped(producer(site), 0, 0)), refused(UnsupportedForMessageFormat));
 }
 
 fn a_re_created_topic_is_another_topic_by_id_and_the_same_by_name(site: &Site) {
