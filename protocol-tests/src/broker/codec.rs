@@ -35,6 +35,17 @@ impl Codec {
         self as i16
     }
 
+    /// As producers' configuration names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        }
+    }
+
     /// What a topic's compression.type asks of a batch that came with `sent`; `None` for a word that is none.
     pub fn of_topic(compression_type: &str, sent: Self) -> Option<Self> {
         Some(match compression_type {

@@ -5,8 +5,8 @@
 
 use bytes::Bytes;
 
-use super::codec::Codec;
 use super::record::{Header, Record};
+use crate::broker::Codec;
 
 /// Attribute bit: timestamps are the broker's.
 pub const APPEND_TIME: i16 = 0x08;
@@ -127,7 +127,7 @@ impl Batch {
         body.extend(self.count.unwrap_or(count).to_be_bytes());
         match &self.payload {
             Some(payload) => body.extend(payload),
-            None => body.extend(self.codec.compress(&encode_records(&self.records, first))),
+            None => body.extend(self.codec.compress(&encode_records(&self.records, first)).expect("packing in memory")),
         }
         let mut out = self.base_offset.to_be_bytes().to_vec();
         let length = i32::try_from(COVERED - 12 + body.len()).expect("a batch below 2 GiB");
@@ -167,8 +167,8 @@ impl Batch {
         let [base_timestamp, max_timestamp, producer_id] = [input.i64(), input.i64(), input.i64()];
         let producer_epoch = input.i16();
         let [base_sequence, count] = [input.i32(), input.i32()];
-        let codec = Codec::of(attributes);
-        let plain = codec.decompress(input.0);
+        let codec = Codec::from_id(attributes & 7).expect("a codec");
+        let plain = codec.decompress(input.0).expect("a batch that can be unpacked");
         let mut records = Reader(&plain);
         let records = (0..count).map(|_| {
             let mut record = records.record(base_offset, base_timestamp);
@@ -314,7 +314,7 @@ pub fn legacy_message(magic: i8, offset: i64, timestamp: i64, key: Option<&[u8]>
 #[cfg(test)]
 mod tests {
     use super::{Batch, HEADER};
-    use crate::lab::codec::Codec;
+    use crate::broker::Codec;
     use crate::lab::record::Record;
 
     #[test]

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::codec::Codec;
 use super::record::{Digest, Fill, Record};
+use crate::broker::Codec;
 
 pub use super::java::JavaHand;
 pub use super::probe::ProbeHand;

@@ -10,7 +10,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod batch;
-pub mod codec;
 pub mod hand;
 pub mod java;
 pub mod kferry;
@@ -23,6 +22,7 @@ pub mod site;
 pub mod version;
 pub mod wait;
 
+pub use super::broker::Codec;
 pub use record::{Digest, Header, Record};
 pub use scenario::{Lab, Scenario};
 pub use site::{Site, Topic};

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use crate::broker::{self, Embedded};
+
 use super::java::{self, Java};
 use super::real::{Cluster, Spec};
 use super::site::Site;
@@ -23,6 +25,8 @@ pub enum Side {
 /// Which brokers a scenario is run against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Broker {
+    /// The embedded broker, behaving like this release.
+    Embedded(broker::Version),
     /// Real Apache Kafka.
     Real(Version),
 }
@@ -31,6 +35,7 @@ impl Broker {
     /// Its name in the names of tests.
     pub fn name(self) -> String {
         match self {
+            Self::Embedded(version) => format!("embedded-{}", version.name().trim_end_matches(".0")),
             Self::Real(version) => version.to_string(),
         }
     }
@@ -38,7 +43,25 @@ impl Broker {
     /// The release it is, or behaves like.
     pub fn version(self) -> Version {
         match self {
+            Self::Embedded(version) => version.name().parse().expect("the name of a release"),
             Self::Real(version) => version,
+        }
+    }
+
+    /// Starts a cluster of so many nodes.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn start(self, nodes: usize, java: Arc<JavaSlot>) -> Result<Site, String> {
+        match self {
+            Self::Embedded(version) => {
+                let embedded = Embedded::start(version, nodes).map_err(|cause| cause.to_string())?;
+                Ok(Site::embedded(embedded, self.version(), java))
+            }
+            Self::Real(version) => {
+                let cluster = Cluster::start(Spec { nodes, ..Spec::single(version) })?;
+                Ok(Site::real(cluster, java))
+            }
         }
     }
 }
@@ -57,9 +80,7 @@ impl Slot {
     /// # Panics
     /// When it can't be started, with the reason.
     pub fn site(&self) -> &Site {
-        let started = self.site.get_or_init(|| match self.broker {
-            Broker::Real(version) => Ok(Site::real(Cluster::start(Spec::single(version))?, Arc::clone(&self.java))),
-        });
+        let started = self.site.get_or_init(|| self.broker.start(1, Arc::clone(&self.java)));
         started.as_ref().unwrap_or_else(|cause| panic!("{cause}"))
     }
 }

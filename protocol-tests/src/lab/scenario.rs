@@ -1,6 +1,7 @@
 //! What a scenario is, and what it needs.
 
 use super::kferry::{Call, Kferry};
+use super::park::Broker;
 use super::site::Site;
 use super::version::Version;
 
@@ -38,6 +39,8 @@ pub struct Scenario {
     before: Option<Version>,
     /// Whether it needs Kafka's own client even where the broker is embedded.
     pub java: bool,
+    /// What the embedded broker lacks for it.
+    real_only: Option<&'static str>,
 }
 
 /// What a scenario is given.
@@ -52,12 +55,12 @@ pub enum Body {
 impl Scenario {
     /// A scenario on one cluster.
     pub const fn site(room: &'static str, name: &'static str, body: fn(&Site)) -> Self {
-        Self { room, name, body: Body::Site(body), since: None, before: None, java: false }
+        Self { room, name, body: Body::Site(body), since: None, before: None, java: false, real_only: None }
     }
 
     /// A scenario on a pair of clusters.
     pub const fn pair(room: &'static str, name: &'static str, body: fn(&Lab<'_>)) -> Self {
-        Self { room, name, body: Body::Pair(body), since: None, before: None, java: false }
+        Self { room, name, body: Body::Pair(body), since: None, before: None, java: false, real_only: None }
     }
 
     /// For releases from this one on.
@@ -81,8 +84,19 @@ impl Scenario {
         self
     }
 
-    /// Why it does not apply to a release, if it doesn't: a declared skip.
-    pub fn skip(&self, version: Version) -> Option<String> {
+    /// For real brokers alone: `lack` is what the embedded one does not have.
+    #[must_use]
+    pub const fn real_only(mut self, lack: &'static str) -> Self {
+        self.real_only = Some(lack);
+        self
+    }
+
+    /// Why it does not apply to a broker, if it doesn't: a declared skip.
+    pub fn skip(&self, broker: Broker) -> Option<String> {
+        if let (Broker::Embedded(_), Some(lack)) = (broker, self.real_only) {
+            return Some(format!("the embedded broker has no {lack}"));
+        }
+        let version = broker.version();
         if let Some(since) = self.since.filter(|since| version < *since) {
             return Some(format!("from {since} on"));
         }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 
+use crate::broker::{Core, Embedded};
+
 use super::hand::{At, Committed, End, Hand, JavaHand, ProbeHand, Reading, Writing};
 use super::park::JavaSlot;
 use super::probe::{Client, Failure, Produce};
@@ -19,9 +21,15 @@ use super::wait;
 
 /// One cluster.
 pub struct Site {
-    cluster: Arc<Cluster>,
+    brokers: Arc<Brokers>,
     hand: Box<dyn Hand>,
     java: Arc<JavaSlot>,
+}
+
+/// What is behind a site.
+enum Brokers {
+    Embedded(Embedded, Version),
+    Real(Cluster),
 }
 
 /// A topic, unique in this process.
@@ -50,22 +58,59 @@ impl Site {
     /// A site of real brokers: data goes in and out by Kafka's own client.
     pub(crate) fn real(cluster: Cluster, java: Arc<JavaSlot>) -> Self {
         let hand = Box::new(JavaHand::new(Arc::clone(&java), cluster.bootstrap()));
-        Self { cluster: Arc::new(cluster), hand, java }
+        Self { brokers: Arc::new(Brokers::Real(cluster)), hand, java }
+    }
+
+    /// A site of embedded brokers: data goes in and out by the probe.
+    pub(crate) fn embedded(embedded: Embedded, version: Version, java: Arc<JavaSlot>) -> Self {
+        let hand = Box::new(ProbeHand::new(&embedded.bootstrap().join(",")));
+        Self { brokers: Arc::new(Brokers::Embedded(embedded, version)), hand, java }
     }
 
     /// The release it is, or behaves like.
     pub fn version(&self) -> Version {
-        self.cluster.version()
+        match &*self.brokers {
+            Brokers::Embedded(_, version) => *version,
+            Brokers::Real(cluster) => cluster.version(),
+        }
     }
 
     /// The bootstrap list.
     pub fn bootstrap(&self) -> String {
-        self.cluster.bootstrap()
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded.bootstrap().join(","),
+            Brokers::Real(cluster) => cluster.bootstrap(),
+        }
     }
 
-    /// The nodes, for scenarios that kill, freeze and restart them.
+    /// The real brokers, for scenarios that declare to need them.
+    ///
+    /// # Panics
+    /// When there are none.
     pub fn cluster(&self) -> &Cluster {
-        &self.cluster
+        match &*self.brokers {
+            Brokers::Real(cluster) => cluster,
+            Brokers::Embedded(..) => panic!("this scenario needs real brokers"),
+        }
+    }
+
+    /// The embedded brokers, for scenarios that declare to need them.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn embedded_brokers(&self) -> &Embedded {
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded,
+            Brokers::Real(_) => panic!("this scenario needs embedded brokers"),
+        }
+    }
+
+    /// Stops and starts every broker in order.
+    pub fn restart(&self) {
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded.with_core(Core::restart),
+            Brokers::Real(cluster) => cluster.restart_all(),
+        }
     }
 
     /// Kafka's own client, whatever kind of broker this is.
@@ -76,14 +121,14 @@ impl Site {
     /// The same cluster with Kafka's own client as the hand.
     #[must_use]
     pub fn by_java(&self) -> Self {
-        Self { cluster: Arc::clone(&self.cluster), hand: Box::new(self.java()), java: Arc::clone(&self.java) }
+        Self { brokers: Arc::clone(&self.brokers), hand: Box::new(self.java()), java: Arc::clone(&self.java) }
     }
 
     /// The same cluster with the probe as the hand.
     #[must_use]
     pub fn by_probe(&self) -> Self {
         let hand = Box::new(ProbeHand::new(&self.bootstrap()));
-        Self { cluster: Arc::clone(&self.cluster), hand, java: Arc::clone(&self.java) }
+        Self { brokers: Arc::clone(&self.brokers), hand, java: Arc::clone(&self.java) }
     }
 
     /// The tests' own client.
@@ -261,7 +306,7 @@ impl Site {
 
 impl fmt::Debug for Site {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Site").field("cluster", &self.cluster).finish_non_exhaustive()
+        out.debug_struct("Site").field("bootstrap", &self.bootstrap()).finish_non_exhaustive()
     }
 }
 

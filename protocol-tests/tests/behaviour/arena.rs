@@ -2,6 +2,7 @@
 
 use std::env;
 
+use protocol_tests::broker;
 use protocol_tests::lab::Version;
 use protocol_tests::lab::park::Broker;
 
@@ -20,6 +21,7 @@ const SOURCES: [Version; 5] = [
     Version::of(4, 3, 0),
 ];
 const TARGETS: [Version; 3] = [Version::ancient(0, 11, 0, 3), Version::of(2, 8, 2), Version::of(4, 3, 0)];
+const EMBEDDED: [broker::Version; 2] = [broker::Version::V4_1, broker::Version::V2_8];
 const SITES: [Version; 2] = [Version::of(2, 8, 2), Version::of(4, 1, 0)];
 
 impl Arena {
@@ -31,27 +33,36 @@ impl Arena {
         }
     }
 
-    pub(crate) fn versions(&self) -> Vec<Version> {
+    pub(crate) fn brokers(&self) -> Vec<Broker> {
         match self {
-            Self::Site(broker) => vec![broker.version()],
-            Self::Pair(source, target) => vec![source.version(), target.version()],
+            Self::Site(broker) => vec![*broker],
+            Self::Pair(source, target) => vec![*source, *target],
         }
     }
 
     pub(crate) fn is_real(&self) -> bool {
-        match self {
-            Self::Site(Broker::Real(_)) | Self::Pair(Broker::Real(_), Broker::Real(_)) => true,
-        }
+        self.brokers().iter().all(|broker| matches!(broker, Broker::Real(_)))
     }
 }
 
-/// The arenas that `KFERRY_REAL` asks for.
+/// The arenas that `KFERRY_REAL` asks for; the embedded ones are always among them.
 pub(crate) fn chosen() -> Result<Vec<Arena>, String> {
+    let mut arenas = EMBEDDED.map(|version| Arena::Site(Broker::Embedded(version))).to_vec();
+    arenas.extend(
+        EMBEDDED
+            .iter()
+            .flat_map(|source| EMBEDDED.map(|target| Arena::Pair(Broker::Embedded(*source), Broker::Embedded(target)))),
+    );
     match env::var("KFERRY_REAL") {
-        Err(_) => Ok(Vec::new()),
-        Ok(text) if text == "matrix" => Ok(matrix()),
-        Ok(text) => text.split(',').map(|part| parse(part.trim())).collect(),
+        Err(_) => {}
+        Ok(text) if text == "matrix" => arenas.extend(matrix()),
+        Ok(text) => {
+            for part in text.split(',') {
+                arenas.push(parse(part.trim())?);
+            }
+        }
     }
+    Ok(arenas)
 }
 
 fn matrix() -> Vec<Arena> {

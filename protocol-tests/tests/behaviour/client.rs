@@ -2,7 +2,7 @@
 //! the lab, on embedded ones the broker: the one check that our own reading of the protocol can't fool.
 
 use kafka_protocol::error::ResponseError::UnknownMemberId;
-use protocol_tests::lab::codec::Codec;
+use protocol_tests::broker::Codec;
 use protocol_tests::lab::hand::{End, Writing};
 use protocol_tests::lab::record::{Digest, Fill};
 use protocol_tests::lab::{Record, Scenario, Site, Topic, Version, wait};
@@ -25,7 +25,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     let zstd = on_a_site!["client": zstd_is_read_back].into_iter().map(|scenario| scenario.since(Version::of(2, 1, 0)));
     let modern = on_a_site!["client": a_group_of_the_consumer_protocol_is_active]
         .into_iter()
-        .map(|scenario| scenario.since(Version::of(4, 0, 0)));
+        .map(|scenario| scenario.since(Version::of(4, 0, 0)).real_only("groups of the consumer protocol"));
     all.into_iter().chain(zstd).chain(modern).map(Scenario::with_java).collect()
 }
 

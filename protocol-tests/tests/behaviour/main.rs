@@ -2,6 +2,7 @@
 //!
 //! `KFERRY_REAL` chooses the brokers: unset, the embedded ones; `matrix`, every pair of real Apache Kafka that kferry
 //! promises to move data between; or a list such as `2.8.2->4.3.0,4.1.0` for quick work. `cargo kafka` sets `matrix`.
+//! Where real brokers are asked for, the embedded ones meet Kafka's own client too.
 //!
 //! | file | behaviour |
 //! |---|---|
@@ -45,10 +46,10 @@ fn main() -> ExitCode {
     // Real brokers do the work; more scenarios at once only make each other's waits longer.
     arguments.test_threads.get_or_insert(2);
     let tally = Arc::new(Tally::default());
-    let trials = trials(&arenas, &tally);
+    let asked_for_real = arenas.iter().any(Arena::is_real);
+    let trials = trials(&arenas, asked_for_real, &tally);
     let listing = arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
-    let asked_for_real = arenas.iter().any(Arena::is_real);
     if listing || !asked_for_real {
         return conclusion.exit_code();
     }
@@ -57,14 +58,18 @@ fn main() -> ExitCode {
 }
 
 /// One trial for each scenario and arena that fit together, arena by arena: a cluster stops when its last is done.
-fn trials(arenas: &[Arena], tally: &Arc<Tally>) -> Vec<Trial> {
+fn trials(arenas: &[Arena], asked_for_real: bool, tally: &Arc<Tally>) -> Vec<Trial> {
     let mut park = Park::default();
     let kferry = Kferry::new(env!("CARGO_BIN_EXE_kferry-under-test"));
     let mut trials = Vec::new();
     for arena in arenas {
         for scenario in scenarios() {
+            // Without Java there are only the embedded brokers and the probe; with it, embedded brokers meet Java alone.
+            if !arena.is_real() && scenario.java != asked_for_real {
+                continue;
+            }
             let tally = Arc::clone(tally);
-            let skip = arena.versions().into_iter().find_map(|version| scenario.skip(version));
+            let skip = arena.brokers().into_iter().find_map(|broker| scenario.skip(broker));
             let run: Box<dyn FnOnce() + Send> = match (scenario.body, *arena) {
                 (Body::Site(body), Arena::Site(broker)) => {
                     let slot = park.slot(Side::Source, broker);

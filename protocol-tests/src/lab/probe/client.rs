@@ -15,12 +15,13 @@ use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
-use kafka_protocol::messages::metadata_response::{MetadataResponse, MetadataResponseTopic};
+use kafka_protocol::messages::metadata_response::MetadataResponse;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequest;
 use kafka_protocol::messages::{BrokerId, ProducerId};
+use uuid::Uuid;
 
 use super::super::hand::Committed;
 use super::super::site::Topic;
@@ -68,15 +69,16 @@ impl Client {
         self.any()?.call(versions::METADATA, &request)
     }
 
-    /// A topic with its id, which brokers have from 2.8 on.
+    /// A topic's id, which brokers have from 2.8 on.
     ///
     /// # Errors
     /// When no broker answers.
-    pub fn topic_id(&self, name: &str) -> Result<MetadataResponseTopic, Failure> {
+    pub fn topic_id(&self, name: &str) -> Result<Uuid, Failure> {
         let wanted = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         let request = MetadataRequest::default().with_topics(Some(vec![wanted])).with_allow_auto_topic_creation(false);
         let answer = self.any()?.call(10, &request)?;
-        answer.topics.into_iter().next().ok_or_else(|| Failure::Broken(format!("no metadata of {name}")))
+        let found = answer.topics.first().ok_or_else(|| Failure::Broken(format!("no metadata of {name}")))?;
+        Ok(found.topic_id)
     }
 
     /// A connection to the leader of a partition.

@@ -5,7 +5,6 @@ use std::mem::take;
 use std::sync::{Mutex, PoisonError};
 
 use super::super::batch::{Batch, CONTROL, TRANSACTIONAL};
-use super::super::codec::Codec;
 use super::super::hand::{At, Committed, End, Hand, Reading, Writing};
 use super::super::record::{Digest, Fill, Record};
 use super::client::Client;
@@ -13,6 +12,7 @@ use super::connection::{Failure, Probe};
 use super::member::Member;
 use super::raw::Produce;
 use super::versions;
+use crate::broker::Codec;
 
 /// Requests under way at once when much is written.
 const WINDOW: usize = 5;

@@ -4,8 +4,8 @@ use bytes::{Buf, BufMut, Bytes};
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::ProduceResponse;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
-use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use uuid::Uuid;
 
 use super::connection::{Failure, Probe};
 use super::{topic_name, transactional_id, versions};
@@ -21,8 +21,8 @@ pub struct Produce {
     pub acks: i16,
     /// The topic's name; ignored from v13 on.
     pub topic: String,
-    /// Where the topic's id is taken from, needed from v13 on.
-    pub topic_id: Option<MetadataResponseTopic>,
+    /// The topic's id, which stands for its name from v13 on.
+    pub topic_id: Uuid,
     /// Partitions and record bytes, in this order, repetitions allowed.
     pub entries: Vec<(i32, Bytes)>,
 }
@@ -48,7 +48,7 @@ impl Produce {
             transactional_id: None,
             acks: -1,
             topic: topic.to_owned(),
-            topic_id: None,
+            topic_id: Uuid::nil(),
             entries: vec![(partition, records)],
         }
     }
@@ -74,8 +74,8 @@ impl Produce {
             })
             .collect();
         let mut topic = TopicProduceData::default().with_partition_data(entries);
-        topic = match &self.topic_id {
-            Some(found) if self.version >= 13 => topic.with_topic_id(found.topic_id),
+        topic = match self.version {
+            13.. => topic.with_topic_id(self.topic_id),
             _ => topic.with_name(topic_name(&self.topic)),
         };
         ProduceRequest::default()

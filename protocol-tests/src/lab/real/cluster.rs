@@ -131,6 +131,15 @@ impl Cluster {
         }
     }
 
+    /// Shuts all brokers down in order and starts them again.
+    pub fn restart_all(&self) {
+        (0..self.nodes.len()).for_each(|index| self.shut_down(index));
+        let started = (0..self.nodes.len()).try_for_each(|index| self.launch(index));
+        if let Err(cause) = started.and_then(|()| self.await_ready()) {
+            panic!("cannot restart: {cause}\n{}", self.logs());
+        }
+    }
+
     /// The end of every log, for a failed test's message.
     pub fn logs(&self) -> String {
         let logs: Vec<String> = (0..self.nodes.len()).map(|index| tail(&self.node(index).home.log)).collect();

@@ -74,8 +74,11 @@ fn pom(version: Version) -> String {
 
 /// What a broker needs beside its own dependencies: a place to log to, and what later Java releases dropped.
 fn company(version: Version) -> &'static [&'static str] {
-    if version >= Version::of(2, 0, 0) {
+    if version >= Version::of(2, 4, 0) {
         &["org.slf4j:slf4j-simple:1.7.36", "log4j:log4j:1.2.17"]
+    } else if version >= Version::of(2, 0, 0) {
+        // The later 3.4 releases of ZooKeeper can't read how Java prints addresses since 14 (ZOOKEEPER-3779).
+        &["org.slf4j:slf4j-simple:1.7.36", "log4j:log4j:1.2.17", "org.apache.zookeeper:zookeeper:3.4.10"]
     } else if version >= Version::of(1, 0, 0) {
         &["javax.xml.bind:jaxb-api:2.3.1", "log4j:log4j:1.2.17", "org.slf4j:slf4j-log4j12:1.7.25"]
     } else {

@@ -101,10 +101,6 @@ pub(super) fn java(version: Version, jars: &Path, root: &Path, heap_mib: u32, ca
     .map(String::from)
     .to_vec();
     line.push(format!("-Xmx{heap_mib}m"));
-    if !version.is_kraft() {
-        // Some ZooKeeper clients trip over how Java 17 prints addresses when they look for a Kerberos principal.
-        line.push("-Dzookeeper.sasl.client=false".into());
-    }
     if version < Version::of(4, 0, 0) {
         line.push(format!("-Dlog4j.configuration=file:{}", root.join(LOG4J).display()));
     }

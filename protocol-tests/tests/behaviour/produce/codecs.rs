@@ -1,8 +1,8 @@
 //! Compression, and what topics do about it.
 
 use kafka_protocol::error::ResponseError::UnsupportedCompressionType;
+use protocol_tests::broker::Codec;
 use protocol_tests::lab::batch::{Batch, HEADER};
-use protocol_tests::lab::codec::Codec;
 use protocol_tests::lab::probe::Produce;
 use protocol_tests::lab::{Scenario, Site, Topic};
 use protocol_tests::on_a_site;

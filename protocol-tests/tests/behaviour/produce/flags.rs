@@ -3,8 +3,8 @@
 use kafka_protocol::error::ResponseError::{
     InvalidRecord, InvalidTimestamp, NotEnoughReplicas, TransactionalIdAuthorizationFailed,
 };
+use protocol_tests::broker::Codec;
 use protocol_tests::lab::batch::{APPEND_TIME, Batch, CONTROL, DELETE_HORIZON, HEADER, TRANSACTIONAL};
-use protocol_tests::lab::codec::Codec;
 use protocol_tests::lab::probe::Produce;
 use protocol_tests::lab::{Record, Scenario, Site, wait};
 use protocol_tests::on_a_site;

@@ -1,8 +1,8 @@
 //! The layout of one batch: offsets, counts, checksum, magic.
 
 use kafka_protocol::error::ResponseError::{CorruptMessage, InvalidRecord, UnknownServerError};
+use protocol_tests::broker::Codec;
 use protocol_tests::lab::batch::{Batch, legacy_message};
-use protocol_tests::lab::codec::Codec;
 use protocol_tests::lab::{Record, Scenario, Site};
 use protocol_tests::on_a_site;
 

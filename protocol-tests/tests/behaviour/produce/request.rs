@@ -4,17 +4,20 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError::{
     CorruptMessage, InvalidRecord, InvalidRequiredAcks, OutOfOrderSequenceNumber,
 };
+use protocol_tests::broker::Codec;
 use protocol_tests::lab::batch::{Batch, HEADER, legacy_message};
-use protocol_tests::lab::codec::Codec;
 use protocol_tests::lab::probe::{Failure, Probe, Produce};
 use protocol_tests::lab::site::Refusal;
-use protocol_tests::lab::{Scenario, Site, Topic};
+use protocol_tests::lab::{Record, Scenario, Site, Topic, Version};
 use protocol_tests::on_a_site;
 
-use super::{is_from, log, producer, refused, send, three};
+use super::{OLD_FORMATS, is_from, log, producer, refused, send, three};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    on_a_site!["produce":
+    let converting = on_a_site!["produce": messages_of_old_formats_in_produce_v2_are_converted];
+    let converting =
+        converting.into_iter().map(|scenario| scenario.before(Version::of(4, 0, 0)).real_only(OLD_FORMATS));
+    let mut all = on_a_site!["produce":
         a_batch_is_stored_unchanged_from_its_attributes_on_in_every_version,
         produce_v2_is_refused_by_brokers_from_4_0_on,
         two_batches_in_one_partition_of_a_request_are_refused,
@@ -27,7 +30,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         good_partitions_of_a_request_are_stored_beside_bad_ones,
         of_one_partition_twice_in_a_request_only_the_last_batch_is_stored,
         a_frame_above_100_mib_closes_the_connection,
-    ]
+    ];
+    all.extend(converting);
+    all
 }
 
 fn leader(site: &Site, topic: &Topic) -> Probe {
@@ -43,7 +48,7 @@ fn a_batch_is_stored_unchanged_from_its_attributes_on_in_every_version(site: &Si
         for codec in [Codec::None, Codec::Lz4] {
             let batch = three().packed(codec).encode();
             let mut request = Produce::new(&topic.name, 0, batch.clone()).version(*version);
-            request.topic_id = Some(id.clone());
+            request.topic_id = id;
             assert_eq!(site.append_by(&request), Ok(end), "v{version} {}", codec.name());
             let stored = site.stored(&topic, 0, end);
             assert_eq!(stored[HEADER - 40..], batch[HEADER - 40..], "v{version} {}", codec.name());
@@ -57,20 +62,17 @@ fn a_batch_is_stored_unchanged_from_its_attributes_on_in_every_version(site: &Si
 
 fn produce_v2_is_refused_by_brokers_from_4_0_on(site: &Site) {
     let topic = site.new_topic("produce-v2", 1, &[]);
+    let answer = site.append_by(&Produce::new(&topic.name, 0, three().encode()).version(2));
+    assert_eq!(answer, if is_from(site, 4, 0) { Err(Refusal::Closed) } else { Ok(0) });
+}
+
+fn messages_of_old_formats_in_produce_v2_are_converted(site: &Site) {
+    let topic = site.new_topic("up-converted", 1, &[]);
     let message = legacy_message(1, 0, 1_500_000_000_000, Some(b"key"), Some(b"old"));
-    let [batch, message] = [three().encode(), message].map(|records| Produce::new(&topic.name, 0, records).version(2));
-    if is_from(site, 4, 0) {
-        assert_eq!(site.append_by(&batch), Err(Refusal::Closed));
-        assert_eq!(site.append_by(&message), Err(Refusal::Closed));
-        assert_eq!(site.bounds(&topic, 0), (0, 0));
-        return;
-    }
-    assert_eq!(site.append_by(&batch), Ok(0));
-    assert_eq!(site.append_by(&message), Ok(3));
+    assert_eq!(site.append_by(&Produce::new(&topic.name, 0, message).version(2)), Ok(0));
     let stored = log(site, &topic);
-    assert_eq!(stored[1].magic, 2, "a message of format v1 is converted");
-    assert_eq!(stored[1].records[0].value.as_deref(), Some(b"old".as_slice()));
-    assert_eq!(stored[1].records[0].timestamp, 1_500_000_000_000);
+    assert_eq!(stored[0].magic, 2);
+    assert_eq!(stored[0].records, [Record::new(1_500_000_000_000, "key", "old")]);
 }
 
 fn two_batches_in_one_partition_of_a_request_are_refused(site: &Site) {

@@ -1,8 +1,8 @@
 //! Limits.
 
 use kafka_protocol::error::ResponseError::{MessageTooLarge, RecordListTooLarge};
+use protocol_tests::broker::Codec;
 use protocol_tests::lab::batch::Batch;
-use protocol_tests::lab::codec::Codec;
 use protocol_tests::lab::{Record, Scenario, Site};
 use protocol_tests::on_a_site;
 

@@ -7,7 +7,7 @@ use protocol_tests::lab::probe::Produce;
 use protocol_tests::lab::{Scenario, Site, Version, wait};
 use protocol_tests::on_a_site;
 
-use super::{producer, refused, send, three};
+use super::{OLD_FORMATS, producer, refused, send, three};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let everywhere = on_a_site!["produce": a_compacted_topic_refuses_a_null_key_and_says_which];
@@ -15,7 +15,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let new = on_a_site!["produce": a_re_created_topic_is_another_topic_by_id_and_the_same_by_name];
     [
         everywhere,
-        old.into_iter().map(|scenario| scenario.before(Version::of(3, 0, 0))).collect(),
+        old.into_iter().map(|scenario| scenario.before(Version::of(3, 0, 0)).real_only(OLD_FORMATS)).collect(),
         new.into_iter().map(|scenario| scenario.since(Version::of(4, 0, 0))).collect(),
     ]
     .concat()
@@ -48,7 +48,7 @@ fn a_re_created_topic_is_another_topic_by_id_and_the_same_by_name(site: &Site) {
     wait::until("the topic can be created again", Duration::from_secs(30), || {
         site.client().create_topic(&topic.name, 1, 1, &[]).ok()
     });
-    let by_id = Produce { topic_id: Some(old), ..Produce::new(&topic.name, 0, three().encode()) }.version(13);
+    let by_id = Produce { topic_id: old, ..Produce::new(&topic.name, 0, three().encode()) }.version(13);
     assert_eq!(site.append_by(&by_id), refused(UnknownTopicId));
     assert_eq!(send(site, &topic, &three()), Ok(0));
 }
