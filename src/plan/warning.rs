@@ -88,6 +88,8 @@ codes! {
     CodecUnsupported "codec_unsupported"
     /// Until when committed offsets live on the target without a consumer.
     OffsetsExpire "offsets_expire"
+    /// Source and target are one and the same cluster.
+    SameCluster "same_cluster"
     /// The target's receive buffers bound the speed over a long way.
     SmallSocketBuffers "small_socket_buffers"
 }

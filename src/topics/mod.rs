@@ -1,10 +1,13 @@
 //! What the target's topics must look like, and making them.
 //!
-//! [`mirror()`] turns the shape of a source topic and the target's defaults into a [`NewTopic`](crate::cluster::NewTopic), naming every
-//! configuration that stays behind; it is pure, so `plan` predicts with the same words that `run` acts on.
+//! [`mirror()`] turns the shape of a source topic and the target's defaults into a [`Mirrored`] topic, naming every
+//! configuration that stays behind; it is pure, so `plan` predicts with the same words that `run` acts on. [`create()`]
+//! makes these topics before the copy, and [`finish()`] sets what they get behind it.
 
 mod configs;
+mod create;
 mod mirror;
 
 pub use configs::Effective;
+pub use create::{TopicsError, create, finish};
 pub use mirror::{ConfigLeftOut, Defaults, LeftOutBecause, Mirrored, command, mirror};

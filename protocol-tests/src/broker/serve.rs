@@ -67,6 +67,10 @@ impl Embedded {
             ports.insert(*id, port);
             listeners.insert(*id, listener);
         }
+        // No two clusters have one id, and the ports are the only thing that two of the same size do not share.
+        if let Some(port) = ports.values().next() {
+            core.cluster_id.push_str(&format!("-{port}"));
+        }
         let shared = Arc::new(Shared { core: Mutex::new(core), changed: Notify::new(), stop: Notify::new() });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let served = Arc::clone(&shared);

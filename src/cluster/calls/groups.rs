@@ -68,7 +68,12 @@ impl Cluster {
             let mut list = GroupList { groups: BTreeMap::new(), incomplete: false };
             for (coordinator, answer) in gather(asked).await {
                 match answer {
-                    Ok(answer) => list.groups.extend(answer.groups.into_iter().map(|group| listed(group, coordinator))),
+                    Ok(answer) => {
+                        // Only a group's coordinator lists it, so nobody needs to look that up.
+                        let ids = answer.groups.iter().map(|group| (group.id.clone(), coordinator));
+                        self.state().coordinators.extend(ids);
+                        list.groups.extend(answer.groups.into_iter().map(|group| listed(group, coordinator)));
+                    }
                     Err(error) if is_denied(&error) => list.incomplete = true,
                     Err(error) => return Err(error),
                 }

@@ -66,9 +66,7 @@ pub fn plan(survey: &Survey, rules: &Rules<'_>) -> Plan {
     activity::ends(survey, &partitions, &mut warnings);
     activity::hidden(survey, &taken, &mut warnings);
     activity::changelogs(survey, &taken, &mut warnings);
-    if !pairs.is_empty() {
-        target::cluster(survey, rules, groups.len(), &mut warnings);
-    }
+    target::cluster(survey, rules, groups.len(), &mut warnings);
     for pair in &pairs {
         target::topic(pair, survey, rules, &partitions, &mut warnings);
         age::ages(pair, survey, &partitions, &mut warnings);

@@ -19,6 +19,11 @@ const SLOW: f64 = 10e6;
 /// Says what holds for the target as a whole.
 pub(super) fn cluster(survey: &Survey, rules: &Rules<'_>, groups: usize, warnings: &mut Vec<Warning>) {
     let target = &survey.target;
+    if let Some(id) = target.identity.id.as_ref().filter(|id| survey.source.identity.id.as_ref() == Some(id)) {
+        let message = format!("source and target are the same cluster, {id}");
+        let warning = Warning::new(WarningCode::SameCluster, message).weight(Weight::Refuse);
+        warnings.push(warning.advice("check both addresses"));
+    }
     let Some(configs) = &target.broker_configs else {
         let message = "the configuration of the target's brokers may not be read: what depends on it is not predicted";
         let advice = "grant DescribeConfigs on the cluster to see more";

@@ -209,3 +209,13 @@ fn refusals_are_counted_by_code() {
         "not_empty: t/0: the target holds 4 records already (and 2 more); to go on all the same: --append"
     );
 }
+
+#[test]
+fn a_cluster_is_not_copied_onto_itself() {
+    let mut scene = example();
+    assert!(refused(&scene.plan()).is_empty());
+    scene.survey.target.identity.id = scene.survey.source.identity.id.clone();
+    assert_eq!(refused(&scene.plan()), ["same_cluster"]);
+    (scene.survey.target.identity.id, scene.survey.source.identity.id) = (None, None);
+    assert!(refused(&scene.plan()).is_empty(), "old brokers tell no id");
+}
