@@ -1,8 +1,69 @@
-//! The cli room: to come.
+//! The command line: words become settings, a command runs, its end becomes an exit code.
+//!
+//! [`main`] reads as the story of every command: parse, log, resolve, run, say how it ended. Only this room knows clap,
+//! stdout and exit codes.
 
+use std::path::Path;
 use std::process::ExitCode;
+
+use clap::Parser;
+
+mod args;
+mod exit;
+mod plan;
+mod prompt;
+mod run;
+mod streams;
+mod survey;
+
+use crate::config::{Settings, env, file};
+use args::{Command, CommandLine, Output};
+use exit::{Exit, Failure};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(answer) => {
+            // Help and version end here as well; a closed stdout is no failure.
+            let _ = answer.print();
+            let asked = !answer.use_stderr();
+            return if asked { Exit::Done } else { Exit::Usage }.into();
+        }
+    };
+    streams::log(&line.common);
+    let ended = command(&line).or_else(|failure| fail(&line, &failure));
+    ended.unwrap_or_else(|failure: Failure| failure.exit()).into()
+}
+
+fn command(line: &CommandLine) -> Result<Exit, Failure> {
+    let settings = settings(line)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)?;
+    match &line.command {
+        Command::Plan(args) => runtime.block_on(plan::plan(&line.common, args, &settings)),
+        Command::Run(args) => runtime.block_on(run::run(&line.common, args, &settings)),
+    }
+}
+
+fn settings(line: &CommandLine) -> Result<Settings, Failure> {
+    let mut layers = vec![line.layer(), env::read(std::env::vars_os())?];
+    let default = Path::new(file::DEFAULT_FILE);
+    match &line.common.config {
+        Some(named) => layers.push(file::load(named)?),
+        None if default.exists() => layers.push(file::load(default)?),
+        None => {}
+    }
+    Ok(Settings::resolve(layers)?)
+}
+
+/// Says why the command failed: to a program on stdout, to a person as the last line on stderr.
+fn fail(line: &CommandLine, failure: &Failure) -> Result<Exit, Failure> {
+    let printed = match line.common.output {
+        Output::Json => streams::document(&failure.document(&line.command)),
+        Output::Text => Ok(()),
+    };
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let typed: Vec<String> = std::iter::once("kferry".to_owned()).chain(words).collect();
+    streams::say(&failure.last_line(&typed));
+    printed.map(|()| failure.exit())
 }

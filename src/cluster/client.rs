@@ -160,7 +160,7 @@ impl Cluster {
                 Err(error) => tried.push(error),
             }
         }
-        Err(self.error(Some(ApiKey::Metadata), Subject::Whole, ErrorKind::Unreachable(tried)))
+        Err(self.error(None, Subject::Whole, ErrorKind::Unreachable(tried)))
     }
 
     fn bootstrap_targets(&self) -> Vec<(Target, Node)> {

@@ -15,7 +15,6 @@ use super::reader::Reader;
 use super::tally::Tally;
 use super::writer::Writer;
 use crate::batch::{Outgoing, Rules};
-use crate::cluster::AbortedTransaction;
 use crate::kafka::{ErrorCode, Offset, Retry, Span, Stamp, TopicPartition};
 
 /// A lane with fewer bytes than this waiting to be written asks for more.
@@ -45,13 +44,8 @@ pub struct LaneSetup {
 /// What happened to a lane.
 #[derive(Debug)]
 pub enum Event {
-    /// A Fetch answer.
-    Fetched {
-        /// Record batches one after the other, possibly none.
-        records: Bytes,
-        /// The aborted transactions that reach into them.
-        aborted: Vec<AbortedTransaction>,
-    },
+    /// A Fetch answer brought these record bytes, possibly none.
+    Fetched(Bytes),
     /// The source refused the Fetch; `log_start` as far as the answer told.
     FetchRefused {
         /// The refusal.
@@ -149,8 +143,8 @@ impl Lane {
     pub fn on(&mut self, now: Duration, event: Event) {
         match event {
             _ if self.finished => return,
-            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } if self.stopping => {}
-            Event::Fetched { records, aborted } => self.fetched(records, aborted),
+            Event::Fetched(_) | Event::FetchRefused { .. } | Event::FetchLost { .. } if self.stopping => {}
+            Event::Fetched(records) => self.fetched(records),
             Event::FetchRefused { code, log_start } => self.fetch_refused(now, code, log_start),
             Event::FetchLost { cause } => self.fetch_again(now, cause),
             Event::Produced(result) => self.writer.answered(result),
@@ -217,11 +211,11 @@ impl Lane {
         self.stopping.then_some(LaneEnd::Stopped)
     }
 
-    fn fetched(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>) {
+    fn fetched(&mut self, records: Bytes) {
         self.fetching = Fetching::Idle;
         self.patience.reset();
         let (waiting, bytes) = (&mut self.waiting, &mut self.waiting_bytes);
-        self.reader.take(records, aborted, |batch| {
+        self.reader.take(records, |batch| {
             *bytes = bytes.saturating_add(batch.len());
             waiting.push_back(batch);
         });

@@ -1,6 +1,7 @@
 //! Plans and results as text for people and as stable JSON for programs.
 
 pub mod json;
-pub mod outcome;
-pub mod progress;
+mod log;
 pub mod table;
+
+pub use log::TextLog;

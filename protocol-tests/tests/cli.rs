@@ -1,0 +1,241 @@
+//! What a person meets at the command line: help, mistakes in words and files, and addresses that lead nowhere. Each
+//! mistake has one exit code and one last line on stderr that says what, where, and what to type next.
+#![allow(clippy::expect_used, clippy::panic, reason = "all of this file is tests and their helpers")]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use protocol_tests::lab::kferry::{Call, Kferry, Outcome};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_kferry-under-test");
+
+fn kferry(arguments: &[&str]) -> Call {
+    Kferry::new(BINARY).call(arguments).within(Duration::from_secs(30))
+}
+
+/// The last line on stderr of a call that must end with `code` and leave stdout alone.
+#[track_caller]
+fn last_line(call: Call, code: i32) -> String {
+    let outcome = call.run().expect_code(code);
+    assert_eq!(outcome.stdout, "", "{outcome}");
+    said_last(&outcome)
+}
+
+fn said_last(outcome: &Outcome) -> String {
+    outcome.stderr.lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn help_shows_what_to_type_and_ends_with_success() {
+    let help = kferry(&["--help"]).run().expect_code(0);
+    assert!(help.stdout.contains("kferry plan --source old-1:9092"), "{help}");
+    let version = kferry(&["--version"]).run().expect_code(0);
+    assert!(version.stdout.starts_with("kferry 0."), "{version}");
+}
+
+#[test]
+fn an_unknown_flag_is_a_usage_error() {
+    let outcome = kferry(&["plan", "--tpoic", "orders"]).run().expect_code(2);
+    assert!(outcome.stderr.contains("unexpected argument '--tpoic' found"), "{outcome}");
+    assert!(outcome.stderr.contains("a similar argument exists: '--topic'"), "{outcome}");
+    kferry(&[]).run().expect_code(2);
+    kferry(&["plna"]).run().expect_code(2);
+}
+
+#[test]
+fn both_addresses_are_needed() {
+    assert_eq!(
+        last_line(kferry(&["plan"]), 2),
+        "error: no address of the source: pass --source host:port, or set `source.bootstrap` in kferry.toml or \
+         KFERRY_SOURCE_BOOTSTRAP (next: kferry plan)"
+    );
+    assert_eq!(
+        last_line(kferry(&["plan", "--source", "a:1"]), 2),
+        "error: no address of the target: pass --target host:port, or set `target.bootstrap` in kferry.toml or \
+         KFERRY_TARGET_BOOTSTRAP (next: kferry plan --source a:1)"
+    );
+}
+
+#[test]
+fn a_misspelt_key_is_named_with_its_line_and_the_right_one() {
+    let file = "[source]\nbootstrap = ['a:1']\n[target]\nbotstrap = ['b:1']\n";
+    assert_eq!(
+        last_line(kferry(&["plan"]).file("kferry.toml", file), 2),
+        "error: kferry.toml, line 4: unknown key `target.botstrap`: did you mean `target.bootstrap`? (next: kferry plan)"
+    );
+    assert_eq!(
+        last_line(kferry(&["plan"]).env("KFERRY_SELECT_TOPIC", "orders"), 2),
+        "error: KFERRY_SELECT_TOPIC: unknown key `KFERRY_SELECT_TOPIC`: did you mean `KFERRY_SELECT_TOPICS`? \
+         (next: kferry plan)"
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_named() {
+    assert_eq!(
+        last_line(kferry(&["plan", "--config", "no/such.toml"]), 2),
+        "error: no/such.toml: cannot read the configuration file: No such file or directory (os error 2) \
+         (next: kferry plan --config no/such.toml)"
+    );
+    let call = kferry(&["plan"]).file("kferry.toml", "[source\n");
+    assert!(last_line(call, 2).starts_with("error: kferry.toml, line 1: not TOML: "));
+}
+
+#[test]
+fn a_wish_that_this_version_cannot_fulfil_is_refused_rather_than_ignored() {
+    let file = "[source]\nbootstrap = ['a:1']\n[source.tls]\n[target]\nbootstrap = ['b:1']\n";
+    assert_eq!(
+        last_line(kferry(&["plan"]).file("kferry.toml", file), 2),
+        "error: kferry.toml, line 3: `source.tls` is not supported yet in this version of kferry: leave it out \
+         (next: kferry plan)"
+    );
+}
+
+#[test]
+fn a_program_that_asked_for_json_gets_one_document_of_every_failure() {
+    let (outcome, document) = kferry(&["plan"]).json();
+    let outcome = outcome.expect_code(2);
+    assert_eq!(document["version"], 1);
+    let error = document["error"].as_str().expect("a text");
+    assert!(error.starts_with("no address of the source"), "{error}");
+    assert!(said_last(&outcome).contains(error), "{outcome}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut process =
+        Command::new(BINARY).arg("--help").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
+    drop(process.stdout.take());
+    let outcome = process.wait_with_output().expect("its end");
+    assert_eq!(outcome.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&outcome.stderr), "");
+}
+
+/// A port of this machine on which every caller gets `serve`.
+fn port(serve: impl Fn(TcpStream) + Send + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    thread::spawn(move || listener.incoming().flatten().for_each(serve));
+    address
+}
+
+/// Answers whatever is asked with `bytes`.
+fn answers(bytes: &'static [u8]) -> String {
+    port(move |mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(bytes);
+    })
+}
+
+/// The failure of `plan` from `source`, with the address written as ADDRESS.
+#[track_caller]
+fn refusal(source: &str) -> String {
+    // The target is never asked before the source has answered, so that one error names one side.
+    let (outcome, document) = kferry(&["plan", "--source", source, "--target", "127.0.0.1:1"]).json();
+    let outcome = outcome.expect_code(1);
+    let error = document["error"].as_str().expect("a text").to_owned();
+    let next = format!("(next: kferry plan --source {source} --target 127.0.0.1:1 --output json)");
+    assert_eq!(said_last(&outcome), format!("error: {error} {next}"), "{outcome}");
+    error.replace(source, "ADDRESS")
+}
+
+#[test]
+fn an_address_where_nobody_listens_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address").to_string();
+    drop(listener);
+    assert_eq!(
+        refusal(&address),
+        "cannot connect to the source: no bootstrap address answers; ADDRESS: ADDRESS: Connection refused \
+         (os error 111); check the source's address, and that a broker listens there"
+    );
+}
+
+#[test]
+fn a_port_that_says_nothing_is_given_up_in_time() {
+    // Kept open until the test's process ends.
+    let silent = port(std::mem::forget);
+    assert_eq!(
+        refusal(&silent),
+        "cannot connect to the source: no bootstrap address answers; ADDRESS: no answer to ApiVersions and no \
+         progress for 10 s; check the source's brokers and the network in between"
+    );
+}
+
+#[test]
+fn a_port_that_closes_without_an_answer_is_named() {
+    assert_eq!(
+        refusal(&answers(b"")),
+        "cannot connect to the source: no bootstrap address answers; ADDRESS: the connection was closed before \
+         anything was answered; is it a TLS port, or a proxy in between?; check that the source's address is a plain \
+         Kafka listener"
+    );
+}
+
+#[test]
+fn a_port_that_speaks_something_else_is_recognised_whatever_it_says() {
+    let http = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    let text = b"\0\0\0\x10garbage, garbage";
+    let absurd_length = b"\x7f\xff\xff\xff\0\0\0\0";
+    for (bytes, length) in [(&http[..], 47), (&[0xff; 64], 64), (text, 20), (absurd_length, 8)] {
+        assert_eq!(
+            refusal(&answers(bytes)),
+            format!(
+                "cannot connect to the source: no bootstrap address answers; ADDRESS: answered with {length} bytes \
+                 that are not Kafka's protocol; is it a TLS or HTTP port?; check that the source's address is a plain \
+                 Kafka listener"
+            )
+        );
+    }
+}
+
+/// Answers each request with its own correlation id and then `body`, as a broker does.
+fn broker(body: &'static [u8], announced: usize) -> String {
+    port(move |mut stream| {
+        let mut head = [0; 12];
+        while stream.read_exact(&mut head).is_ok() {
+            let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+            let _ = stream.read_exact(&mut vec![0; length - 8]);
+            let _ = stream.write_all(&u32::try_from(announced + 4).expect("a length").to_be_bytes());
+            let _ = stream.write_all(&head[8..]);
+            let _ = stream.write_all(body);
+            if announced != body.len() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn an_answer_that_is_cut_short_or_counts_more_than_it_holds_is_named() {
+    assert_eq!(
+        refusal(&broker(b"\0\0\xff\xff\xff\xff\x0f", 7)),
+        "cannot connect to the source: no bootstrap address answers; ADDRESS: the answer can't be read: api_keys is \
+         4294967294 at byte 2"
+    );
+    assert!(refusal(&broker(b"\0\0\x02", 500)).contains("ADDRESS: the connection was closed"));
+}
+
+#[test]
+fn the_first_address_that_answers_is_enough_and_each_that_does_not_is_named() {
+    let (closed, http) = (answers(b""), answers(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    let (outcome, document) =
+        kferry(&["plan", "--source", &format!("{closed},{http}"), "--target", "127.0.0.1:1"]).json();
+    outcome.expect_code(1);
+    let error = document["error"].as_str().expect("a text");
+    assert!(error.contains(&format!("; {closed}: the connection was closed")), "{error}");
+    assert!(error.contains(&format!("; {http}: answered with 28 bytes")), "{error}");
+}
+
+#[test]
+fn nobody_can_be_asked_without_a_terminal() {
+    let run = kferry(&["run", "--source", "127.0.0.1:1", "--target", "127.0.0.1:2"]).typing("y\n");
+    assert_eq!(
+        last_line(run, 2),
+        "error: this is not a terminal, so nobody can be asked whether to proceed: add --yes; nothing was written \
+         (next: kferry run --source 127.0.0.1:1 --target 127.0.0.1:2)"
+    );
+}
