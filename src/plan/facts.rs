@@ -27,6 +27,8 @@ pub struct ClusterIdentity {
     pub id: Option<String>,
     /// The addresses that kferry was given.
     pub bootstrap: Vec<HostPort>,
+    /// Where its brokers that are up say that they are reached.
+    pub brokers: BTreeSet<HostPort>,
 }
 
 /// What was seen of the source.
@@ -134,8 +136,6 @@ pub struct SourcePartition {
 pub struct TargetFacts {
     /// Which cluster it is.
     pub identity: ClusterIdentity,
-    /// How many brokers are up.
-    pub brokers: usize,
     /// A broker's effective configuration; `None` where it may not be read.
     pub broker_configs: Option<Configs>,
     /// The names of topic configurations that the target knows; `None` where no topic shows them.

@@ -25,7 +25,7 @@ use crate::wire::ApiKey;
 /// At least so long lie between the two looks at the source's ends.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// So many small requests measure the way to the target.
-const ROUND_TRIPS: usize = 3;
+const ROUND_TRIPS: usize = 5;
 
 /// A cluster and how it was named.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,11 @@ pub async fn survey(
 }
 
 fn identity(reached: Reached<'_>) -> ClusterIdentity {
-    ClusterIdentity { id: reached.cluster.id(), bootstrap: reached.endpoint.bootstrap.clone() }
+    ClusterIdentity {
+        id: reached.cluster.id(),
+        bootstrap: reached.endpoint.bootstrap.clone(),
+        brokers: reached.cluster.brokers().into_iter().map(|broker| broker.address).collect(),
+    }
 }
 
 /// The answer, or the code of a refusal that asking again does not change.
@@ -211,7 +215,6 @@ async fn target_facts(target: Reached<'_>) -> Result<TargetFacts, ClusterError> 
     }
     Ok(TargetFacts {
         identity: identity(target),
-        brokers: brokers.len(),
         broker_configs: broker_configs.filter(|configs| !configs.is_empty()),
         known_configs: None,
         topics: BTreeMap::new(),

@@ -9,7 +9,7 @@ use super::facts::{
 use super::{Plan, Rules, plan};
 use crate::cluster::{ConfigEntry, ConfigSource, Configs};
 use crate::config::{Filter, Selection, TopicSettings, Undecided, Ungrouped};
-use crate::kafka::{GroupId, Offset, PartitionId, TopicName, TopicPartition};
+use crate::kafka::{GroupId, HostPort, Offset, PartitionId, TopicName, TopicPartition};
 
 /// 2026-11-22 00:00 UTC.
 pub(crate) const NOW_MS: i64 = 1_795_305_600_000;
@@ -37,22 +37,23 @@ pub(crate) fn configs(source: ConfigSource, entries: &[(&str, &str)]) -> Configs
 impl Scene {
     /// Two clusters without groups or topics; a target of three brokers at Kafka's defaults.
     pub(crate) fn new() -> Self {
-        let identity = |id: &str, address: &str| ClusterIdentity {
+        let address = |host: &str, port| HostPort { host: host.to_owned(), port };
+        let identity = |id: &str, host: &str, port| ClusterIdentity {
             id: Some(id.to_owned()),
-            bootstrap: vec![address.parse().expect("an address")],
+            bootstrap: vec![address(host, port)],
+            brokers: (1..=3).map(|node| address(host, port + node)).collect(),
         };
         let survey = Survey {
             at_ms: NOW_MS,
             source: SourceFacts {
-                identity: identity("ckafka-47bd7goz", "10.0.0.1:9092"),
+                identity: identity("ckafka-47bd7goz", "10.0.0.1", 9092),
                 groups: Vec::new(),
                 groups_hidden: None,
                 names: BTreeSet::new(),
                 topics: BTreeMap::new(),
             },
             target: TargetFacts {
-                identity: identity("ckafka-kzamzogr", "broker.example:9094"),
-                brokers: 3,
+                identity: identity("ckafka-kzamzogr", "broker.example", 9094),
                 broker_configs: Some(configs(ConfigSource::Default, &[])),
                 known_configs: None,
                 topics: BTreeMap::new(),

@@ -147,19 +147,17 @@ fn leave_out(topic: &mut Mirrored, config: &str) {
     }
 }
 
-/// The configurations that this refusal is about: those that it names, otherwise those that are refused alone.
+/// The configurations that this refusal is about: those that it names (0.11 refuses a value with UNKNOWN_SERVER_ERROR, so
+/// the code does not matter), otherwise those that are refused alone.
 async fn culprits(target: &Cluster, spec: &NewTopic, error: &ClusterError) -> Vec<String> {
-    if error.code() != Some(ErrorCode::INVALID_CONFIG) {
-        return Vec::new();
-    }
-    let ErrorKind::Code { message, .. } = &error.kind else { return Vec::new() };
+    let ErrorKind::Code { code, message } = &error.kind else { return Vec::new() };
     let words = |text: &str| -> BTreeSet<String> {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"._-".contains(c));
         words.map(|word| word.trim_end_matches('.').to_owned()).collect()
     };
     let words = message.as_deref().map(words).unwrap_or_default();
     let named: Vec<String> = spec.configs.keys().filter(|name| words.contains(*name)).cloned().collect();
-    if !named.is_empty() {
+    if !named.is_empty() || *code != ErrorCode::INVALID_CONFIG {
         return named;
     }
     let mut refused = Vec::new();

@@ -2,8 +2,8 @@
 
 use super::pair::{Pair, There};
 use super::{Rules, count, many};
-use crate::kafka::Span;
 use crate::kafka::units::{Bytes, Count};
+use crate::kafka::{Span, TopicName};
 use crate::plan::facts::{Survey, TargetTopic};
 use crate::plan::plan::LanePlan;
 use crate::plan::warning::{Permit, Warning, WarningCode, Weight};
@@ -14,15 +14,15 @@ const FORMAT_V2: i16 = 3;
 /// Produce v7 carries zstd (Kafka 2.1).
 const ZSTD: i16 = 7;
 /// Slower than this over one connection, a buffer is worth a word: bytes a second.
-const SLOW: f64 = 10e6;
+const SLOW: f64 = 5e6;
 
 /// Says what holds for the target as a whole.
 pub(super) fn cluster(survey: &Survey, rules: &Rules<'_>, groups: usize, warnings: &mut Vec<Warning>) {
     let target = &survey.target;
-    if let Some(id) = target.identity.id.as_ref().filter(|id| survey.source.identity.id.as_ref() == Some(id)) {
-        let message = format!("source and target are the same cluster, {id}");
+    if is_same(survey) {
+        let message = "both addresses lead to one and the same cluster";
         let warning = Warning::new(WarningCode::SameCluster, message).weight(Weight::Refuse);
-        warnings.push(warning.advice("check both addresses"));
+        warnings.push(warning.advice("check them"));
     }
     let Some(configs) = &target.broker_configs else {
         let message = "the configuration of the target's brokers may not be read: what depends on it is not predicted";
@@ -32,10 +32,9 @@ pub(super) fn cluster(survey: &Survey, rules: &Rules<'_>, groups: usize, warning
     };
     if let Some(minutes) = configs.number("offsets.retention.minutes").filter(|_| rules.translate_offsets && groups > 0)
     {
-        let life = if minutes % 1_440 == 0 {
-            format!("{} days", Count(minutes / 1_440))
-        } else {
-            format!("{} minutes", Count(minutes))
+        let life = match usize::try_from(minutes).unwrap_or_default() {
+            minutes if minutes % 1_440 == 0 => many(minutes / 1_440, "day"),
+            minutes => many(minutes, "minute"),
         };
         let message = format!("the target forgets the committed offsets of a group without consumers after {life}");
         let advice = "start the consumers there before, or raise offsets.retention.minutes";
@@ -55,6 +54,16 @@ pub(super) fn cluster(survey: &Survey, rules: &Rules<'_>, groups: usize, warning
             warnings.push(Warning::new(WarningCode::SmallSocketBuffers, message).advice(advice));
         }
     }
+}
+
+/// Whether source and target are one cluster. The ids alone don't tell: they are copied along with configuration files.
+/// A broker's address or a topic's id that both show does.
+fn is_same(survey: &Survey) -> bool {
+    let (source, target) = (&survey.source.identity, &survey.target.identity);
+    let topic = |(name, topic): (&TopicName, &TargetTopic)| {
+        topic.id.is_some() && survey.source.topics.get(name).is_some_and(|source| source.id == topic.id)
+    };
+    source.id == target.id && (!source.brokers.is_disjoint(&target.brokers) || survey.target.topics.iter().any(topic))
 }
 
 /// Says what holds for one topic.
@@ -99,10 +108,10 @@ fn missing(pair: &Pair<'_>, mirrored: &Mirrored, survey: &Survey, rules: &Rules<
             let message = "the target is older than 2.4 and does not show its default.replication.factor".into();
             say(WarningCode::CreateRefused, Weight::Refuse, message, "set topics.replication_factor".into());
         }
-        Some(factor) if factor > i64::from(count(survey.target.brokers)) => {
+        Some(factor) if factor > i64::from(count(survey.target.identity.brokers.len())) => {
             let message = format!(
                 "to be created with {factor} replicas, but the target has {}",
-                many(survey.target.brokers, "broker")
+                many(survey.target.identity.brokers.len(), "broker")
             );
             say(WarningCode::CreateRefused, Weight::Refuse, message, "set topics.replication_factor".into());
         }

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{refused, said};
+use crate::kafka::TopicId;
 use crate::plan::testing::{Scene, example};
 use crate::plan::{Permit, WarningCode};
 
@@ -212,10 +213,18 @@ fn refusals_are_counted_by_code() {
 
 #[test]
 fn a_cluster_is_not_copied_onto_itself() {
-    let mut scene = example();
-    assert!(refused(&scene.plan()).is_empty());
+    let mut scene = example().there("test3", &[(0, 0)]);
     scene.survey.target.identity.id = scene.survey.source.identity.id.clone();
+    assert!(refused(&scene.plan()).is_empty(), "an id is soon copied with a configuration file");
+
+    let mut by_topic = scene.clone();
+    (by_topic.source("test3").id, by_topic.target("test3").id) = (Some(TopicId([7; 16])), Some(TopicId([7; 16])));
+    assert_eq!(refused(&by_topic.plan()), ["same_cluster"]);
+
+    scene.survey.target.identity.brokers = scene.survey.source.identity.brokers.clone();
     assert_eq!(refused(&scene.plan()), ["same_cluster"]);
     (scene.survey.target.identity.id, scene.survey.source.identity.id) = (None, None);
-    assert!(refused(&scene.plan()).is_empty(), "old brokers tell no id");
+    assert_eq!(refused(&scene.plan()), ["same_cluster"], "old brokers tell no id");
+    scene.survey.target.identity.id = Some("another".to_owned());
+    assert!(refused(&scene.plan()).is_empty());
 }
