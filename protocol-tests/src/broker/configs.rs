@@ -202,6 +202,11 @@ pub fn rules(version: Version, topic: &Values, broker: &Values) -> TopicRules {
         append_time: text("message.timestamp.type") == "LogAppendTime",
         after_max_ms: number("message.timestamp.after.max.ms", difference),
         before_max_ms: number("message.timestamp.before.max.ms", difference),
+        magic: match text("message.format.version").split('.').take(2).collect::<Vec<_>>()[..] {
+            ["0", "8" | "9"] => 0,
+            ["0", "10"] => 1,
+            _ => 2,
+        },
         compacted: text("cleanup.policy").split(',').any(|policy| policy.trim() == "compact"),
         min_insync_replicas: size("min.insync.replicas"),
     }

@@ -232,6 +232,9 @@ fn join(parts: Vec<Bytes>) -> Bytes {
 /// Timestamp and offset of each record.
 fn times(batch: &Stored) -> Vec<(i64, i64)> {
     let header = &batch.header;
+    if header.magic < 2 {
+        return vec![(header.max_timestamp, header.base_offset)];
+    }
     let plain = Codec::from_id(header.codec())
         .and_then(|codec| codec.decompress(batch.bytes.get(OVERHEAD..).unwrap_or_default()).ok())
         .unwrap_or_default();

@@ -19,6 +19,7 @@ pub mod control;
 pub mod core;
 pub mod faults;
 pub mod groups;
+pub mod legacy;
 pub mod log;
 pub mod membership;
 pub mod producers;

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
-use super::batch::Header;
+use super::batch::{Header, Next, next_batch};
+use super::legacy;
 use super::log::{Log, Stored};
 use super::producers::Sequenced;
 use super::validate::{Accepted, Intake, Refusal, TopicRules, accept};
@@ -108,29 +109,42 @@ impl Partition {
             Sequenced::Next => {
                 let log_append_time = if intake.topic.append_time { intake.now_ms } else { -1 };
                 let base_offset = self.log.end();
-                self.store(accepted);
+                self.store(accepted, intake.topic.magic)?;
                 Ok(Appended { base_offset, required: self.log.end(), log_append_time })
             }
         }
     }
 
-    fn store(&mut self, accepted: Accepted) {
-        let (header, bytes) = accepted.place(self.log.end(), self.leader_epoch);
-        self.log.append(Stored { header, bytes });
+    fn store(&mut self, accepted: Accepted, magic: u8) -> Result<(), Refusal> {
+        if magic < 2 {
+            let converted = legacy::from_batch(&accepted, self.log.end(), magic)?;
+            converted.into_iter().for_each(|message| self.log.append(message));
+        } else {
+            let (header, bytes) = accepted.place(self.log.end(), self.leader_epoch);
+            self.log.append(Stored { header, bytes });
+        }
         self.replicate();
+        Ok(())
     }
 
     /// Stores batches without any check: what tests, the demo and the transaction coordinator write. A base offset
-    /// beyond the log end is kept and leaves a gap, anything below is raised to the end. Bytes that are no batch are left out.
+    /// beyond the log end is kept and leaves a gap, anything below is raised to the end. Message
+    /// sets of old formats are stored too; a cut tail is left out.
     pub fn append_raw(&mut self, batch: Bytes) {
-        let Some(header) = Header::read(&batch) else { return };
-        let rest = batch.slice(header.size().min(batch.len())..);
-        let batch = batch.slice(..batch.len() - rest.len());
-        let base_offset = header.base_offset.max(self.log.end());
-        let (header, bytes) = Accepted { header, bytes: batch, changed: false }.place(base_offset, self.leader_epoch);
-        self.log.append(Stored { header, bytes });
-        if !rest.is_empty() {
-            self.append_raw(rest);
+        let mut at = 0;
+        while let Next::Batch(range) = next_batch(&batch, at) {
+            at = range.end;
+            let bytes = batch.slice(range);
+            let end = self.log.end();
+            let stored = match Header::read(&bytes).filter(|header| header.magic == 2) {
+                Some(header) => {
+                    let accepted = Accepted { header, bytes, changed: false };
+                    let (header, bytes) = accepted.place(header.base_offset.max(end), self.leader_epoch);
+                    Some(Stored { header, bytes })
+                }
+                None => legacy::stored(bytes, end),
+            };
+            stored.into_iter().for_each(|stored| self.log.append(stored));
         }
         self.replicate();
     }

@@ -28,6 +28,8 @@ pub struct TopicRules {
     pub before_max_ms: i64,
     /// cleanup.policy has compact: every record needs a key.
     pub compacted: bool,
+    /// What message.format.version stores: 2, or 0 and 1 on brokers that still have them.
+    pub magic: u8,
     /// min.insync.replicas.
     pub min_insync_replicas: usize,
 }
@@ -137,6 +139,9 @@ pub fn accept(intake: &Intake<'_>, batch: Bytes) -> Result<Accepted, Refusal> {
     let Some(sent_codec) = Codec::from_id(sent.codec()) else { return Err(ResponseError::UnknownServerError.into()) };
     let codec = Codec::of_topic(&intake.topic.compression, sent_codec).unwrap_or(sent_codec);
     check_header(&sent)?;
+    if intake.topic.magic < 2 && (sent.producer_id >= 0 || sent.has(attribute::TRANSACTIONAL)) {
+        return refuse(ResponseError::UnsupportedForMessageFormat, "Idempotent records need message format v2");
+    }
     let payload = batch.get(OVERHEAD..).unwrap_or_default();
     // A stream that does not decompress is an error nobody foresaw; a broken record is an invalid one.
     let plain = match sent_codec {

@@ -14,6 +14,7 @@ use crate::broker::access::Operation;
 use crate::broker::batch::{Header, attribute};
 use crate::broker::call::{Call, Step, Wait, text};
 use crate::broker::core::Core;
+use crate::broker::legacy;
 use crate::broker::topic::Appended;
 use crate::broker::validate::{Intake, Refusal, sole_batch};
 use crate::broker::version::Version;
@@ -34,17 +35,23 @@ struct Pending {
     at: (usize, usize),
 }
 
-/// Produce 2 differs from 3 by the transactional id in front. Newer brokers advertise it for old clients and close.
+/// Produce 2 differs from 3 by the transactional id in front, and may carry old message formats. Newer brokers advertise
+/// it for old clients and close.
 pub(crate) fn handle_old(core: &mut Core, call: &Call, body: Bytes) -> Step {
     if call.version != 2 || core.version != Version::V2_8 {
         return Step::Close;
     }
     let mut widened = BytesMut::from(&(-1_i16).to_be_bytes()[..]);
     widened.extend_from_slice(&body);
-    match ProduceRequest::decode(&mut widened.freeze(), 3) {
-        Ok(request) => handle(core, &Call { version: 3, ..call.clone() }, request),
-        Err(_) => Step::Close,
+    let Ok(mut request) = ProduceRequest::decode(&mut widened.freeze(), 3) else { return Step::Close };
+    for data in request.topic_data.iter_mut().flat_map(|topic| &mut topic.partition_data) {
+        // A set that can't be converted is left for the checks to refuse.
+        let old = data.records.as_ref().filter(|records| records.get(16).is_some_and(|magic| *magic < 2));
+        if let Some(batch) = old.and_then(|set| legacy::to_batch(set).ok()) {
+            data.records = Some(batch);
+        }
     }
+    handle(core, &Call { version: 3, ..call.clone() }, request)
 }
 
 pub(crate) fn handle(core: &mut Core, call: &Call, request: ProduceRequest) -> Step {

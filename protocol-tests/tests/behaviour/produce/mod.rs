@@ -40,9 +40,6 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     .concat()
 }
 
-/// What the embedded broker lacks: it neither keeps nor converts messages of the formats before v2.
-const OLD_FORMATS: &str = "old message formats";
-
 type Answer = Result<i64, Refusal>;
 
 /// The answer of a broker that refuses with a code.

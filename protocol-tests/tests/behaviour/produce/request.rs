@@ -11,12 +11,11 @@ use protocol_tests::lab::site::Refusal;
 use protocol_tests::lab::{Record, Scenario, Site, Topic, Version};
 use protocol_tests::on_a_site;
 
-use super::{OLD_FORMATS, is_from, log, producer, refused, send, three};
+use super::{is_from, log, producer, refused, send, three};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let converting = on_a_site!["produce": messages_of_old_formats_in_produce_v2_are_converted];
-    let converting =
-        converting.into_iter().map(|scenario| scenario.before(Version::of(4, 0, 0)).real_only(OLD_FORMATS));
+    let converting = converting.into_iter().map(|scenario| scenario.before(Version::of(4, 0, 0)));
     let mut all = on_a_site!["produce":
         a_batch_is_stored_unchanged_from_its_attributes_on_in_every_version,
         produce_v2_is_refused_by_brokers_from_4_0_on,

@@ -7,7 +7,7 @@ use protocol_tests::lab::probe::Produce;
 use protocol_tests::lab::{Scenario, Site, Version, wait};
 use protocol_tests::on_a_site;
 
-use super::{OLD_FORMATS, producer, refused, send, three};
+use super::{producer, refused, send, three};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let everywhere = on_a_site!["produce": a_compacted_topic_refuses_a_null_key_and_says_which];
@@ -15,7 +15,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let new = on_a_site!["produce": a_re_created_topic_is_another_topic_by_id_and_the_same_by_name];
     [
         everywhere,
-        old.into_iter().map(|scenario| scenario.before(Version::of(3, 0, 0)).real_only(OLD_FORMATS)).collect(),
+        old.into_iter().map(|scenario| scenario.before(Version::of(3, 0, 0)).with_java()).collect(),
         new.into_iter().map(|scenario| scenario.since(Version::of(4, 0, 0))).collect(),
     ]
     .concat()
@@ -32,6 +32,8 @@ fn a_compacted_topic_refuses_a_null_key_and_says_which(site: &Site) {
 }
 
 fn a_topic_of_an_old_format_converts_batches_and_refuses_stamped_ones(site: &Site) {
+    // The probe reads batches of format v2 only.
+    let site = &site.by_java();
     let topic = site.new_topic("old-format", 1, &[("message.format.version", "0.10.2")]);
     let sent = three();
     assert_eq!(send(site, &topic, &sent), Ok(0));
