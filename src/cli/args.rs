@@ -147,6 +147,11 @@ pub(super) struct RunArgs {
 }
 
 impl CommandLine {
+    /// The migration's name as far as the flags say it.
+    pub(super) fn name(&self) -> &str {
+        self.common.name.as_deref().unwrap_or("default")
+    }
+
     /// What the flags say, as the strongest layer of the settings.
     pub(super) fn layer(&self) -> Layer {
         let mut flags = Flags(Layer::default());

@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::args::Command;
+use super::args::{Command, CommandLine};
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
-use crate::plan::Refusal;
+use crate::kafka::units::Count;
+use crate::migrate::{Ended, MigrateError, Outcome, Signal};
+use crate::report::ReportError;
+use crate::report::json::run::RunDoc;
 
 /// How a command ended, as far as the shell is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,13 +23,10 @@ pub(super) enum Exit {
     /// The command line or the configuration is wrong.
     Usage,
     /// Finished, but verification found a difference.
-    #[expect(dead_code, reason = "the run command's, once it copies")]
     Differs,
     /// Stopped by SIGINT after a clean checkpoint.
-    #[expect(dead_code, reason = "the run command's, once it copies")]
     Interrupted,
     /// Stopped by SIGTERM after a clean checkpoint.
-    #[expect(dead_code, reason = "the run command's, once it copies")]
     Terminated,
 }
 
@@ -52,9 +52,18 @@ pub(super) enum Failure {
     /// A cluster did not answer, or answered with an error.
     #[error("{error}{advice}", error = .0, advice = advice(.0))]
     Cluster(#[from] ClusterError),
-    /// The plan has warnings that a run must not pass by.
-    #[error("refused, nothing was written: {}", list(.0))]
-    Refused(Vec<Refusal>),
+    /// The run did not get as far as copying, or could not prove what it copied.
+    #[error("{error}{advice}", error = .0, advice = .0.advice().map_or_else(String::new, |advice| format!("; {advice}")))]
+    Migrate(#[from] MigrateError),
+    /// The report can't be kept.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// The run came to an end that is not `done`, and perhaps was asked to.
+    #[error("{}", ended(.0, *.1))]
+    Ended(Box<Outcome>, Option<Signal>),
+    /// A second signal: nobody waited for the answers.
+    #[error("stopped at once by {}: what was on its way may have arrived or not", name(*.0))]
+    Abandoned(Signal),
     /// Nobody can be asked whether to go on.
     #[error("this is not a terminal, so nobody can be asked whether to proceed: add --yes; nothing was written")]
     NeedsYes,
@@ -76,25 +85,54 @@ fn advice(error: &ClusterError) -> String {
     error.advice().map_or_else(String::new, |advice| format!("; {advice}"))
 }
 
-fn list(refusals: &[Refusal]) -> String {
-    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+const fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Interrupt => "SIGINT",
+        Signal::Terminate => "SIGTERM",
+    }
+}
+
+fn ended(outcome: &Outcome, caught: Option<Signal>) -> String {
+    let records = Count(outcome.records());
+    match (outcome.ended(), caught) {
+        (Ended::Stopped, Some(signal)) => {
+            format!("stopped by {}: {records} records are on the target and stay", name(signal))
+        }
+        _ => outcome.problem().unwrap_or_else(|| format!("not finished: {records} records are on the target")),
+    }
+}
+
+const fn exit_by(signal: Signal) -> Exit {
+    match signal {
+        Signal::Interrupt => Exit::Interrupted,
+        Signal::Terminate => Exit::Terminated,
+    }
 }
 
 /// What stands on stdout where a program asked for a document and there is no result.
 #[derive(Serialize, Debug)]
-pub(super) struct FailureDoc {
-    version: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
-    error: String,
+#[serde(untagged)]
+pub(super) enum FailureDoc {
+    /// There is no plan.
+    Plan { version: u32, error: String },
+    /// The run's result, as far as it came.
+    Run(Box<RunDoc>),
 }
 
 impl Failure {
-    pub(super) const fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
+            Self::Ended(outcome, caught) => match (outcome.ended(), caught) {
+                (Ended::Stopped, Some(signal)) => exit_by(*signal),
+                (Ended::Differs, _) => Exit::Differs,
+                (Ended::Done, _) => Exit::Done,
+                (Ended::Failed | Ended::Stopped, _) => Exit::Failed,
+            },
+            Self::Abandoned(signal) => exit_by(*signal),
             Self::Config(_) | Self::NeedsYes => Exit::Usage,
             Self::Cluster(_)
-            | Self::Refused(_)
+            | Self::Migrate(_)
+            | Self::Report(_)
             | Self::Declined
             | Self::Start(_)
             | Self::Prompt(_)
@@ -102,12 +140,12 @@ impl Failure {
         }
     }
 
-    pub(super) fn document(&self, command: &Command) -> FailureDoc {
-        let outcome = match command {
-            Command::Plan(_) => None,
-            Command::Run(_) => Some("failed"),
-        };
-        FailureDoc { version: 1, outcome, error: self.to_string() }
+    pub(super) fn document(&self, line: &CommandLine) -> FailureDoc {
+        match (&line.command, self) {
+            (Command::Plan(_), _) => FailureDoc::Plan { version: 1, error: self.to_string() },
+            (Command::Run(_), Self::Ended(outcome, _)) => FailureDoc::Run(Box::new(RunDoc::from(&**outcome))),
+            (Command::Run(_), _) => FailureDoc::Run(Box::new(RunDoc::failed(line.name().to_owned(), self.to_string()))),
+        }
     }
 
     /// The last line on stderr: what and where, and the command to type next.

@@ -59,7 +59,7 @@ fn settings(line: &CommandLine) -> Result<Settings, Failure> {
 /// Says why the command failed: to a program on stdout, to a person as the last line on stderr.
 fn fail(line: &CommandLine, failure: &Failure) -> Result<Exit, Failure> {
     let printed = match line.common.output {
-        Output::Json => streams::document(&failure.document(&line.command)),
+        Output::Json => streams::document(&failure.document(line)),
         Output::Text => Ok(()),
     };
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());

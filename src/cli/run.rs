@@ -1,14 +1,22 @@
-//! `kferry run`: move what the plan says; the same command again goes on where it stopped.
+//! `kferry run`: move what the plan says.
 
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
+use std::pin::pin;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
 
 use super::args::{Common, Output, RunArgs};
 use super::exit::{Exit, Failure};
 use super::survey::Surveyed;
 use super::{prompt, streams};
 use crate::config::Settings;
+use crate::copy::{Lanes, Limits, Progress};
+use crate::migrate::{self, Ended, Migration, Observer, Outcome, Signal, Signals, Step};
 use crate::plan::Permit;
+use crate::report::json::run::RunDoc;
+use crate::report::{ReportFile, Screen, TextLog, outcome};
 
 pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) -> Result<Exit, Failure> {
     // Before any cluster is asked: a job without a terminal must not wait for an answer that can't come.
@@ -23,14 +31,25 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
         Output::Json => streams::say(text.trim_end()),
         Output::Text => streams::result(&text)?,
     }
-    let refusals = surveyed.plan.refusals(&permits(args, settings));
-    if !refusals.is_empty() {
-        return Err(Failure::Refused(refusals));
-    }
+    let migration = Migration::new(
+        settings.name.as_str(),
+        (&surveyed.source, &surveyed.target),
+        &surveyed.plan,
+        &permits(args, settings),
+        Limits { memory: settings.memory, rate: settings.rate.map(Into::into) },
+        Timestamp::now().as_millisecond(),
+    )?;
     if !args.yes && !prompt::proceed(&mut io::stdin().lock(), &mut io::stderr().lock()).map_err(Failure::Prompt)? {
         return Err(Failure::Declined);
     }
-    Ok(Exit::Done)
+    let report = args.report.as_deref().map(|file| ReportFile::create(file, &migration)).transpose()?;
+    let mut shown = Shown { screen: Screen::new(io::stderr().is_terminal(), common.quiet), report };
+    let (outcome, caught) = until_signalled(migration, &mut shown).await?;
+    tell(common, &outcome, shown.report, log)?;
+    match outcome.ended() {
+        Ended::Done => Ok(Exit::Done),
+        _ => Err(Failure::Ended(Box::new(outcome), caught)),
+    }
 }
 
 /// What the operator allows although it is usually a mistake.
@@ -41,4 +60,65 @@ fn permits(args: &RunArgs, settings: &Settings) -> BTreeSet<Permit> {
         (args.allow_expiry, Permit::AllowExpiry),
     ];
     said.into_iter().filter_map(|(allowed, permit)| allowed.then_some(permit)).collect()
+}
+
+/// Runs the migration. The first signal lets it end cleanly, the second ends it where it stands.
+async fn until_signalled(migration: Migration<'_>, shown: &mut Shown) -> Result<(Outcome, Option<Signal>), Failure> {
+    let mut signals = Signals::new().map_err(Failure::Start)?;
+    let (stop, stopped) = watch::channel(false);
+    let mut running = pin!(migrate::run(migration, stopped, shown));
+    let mut caught = None;
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut running => return Ok((ended?, caught)),
+            signal = signals.next() => {
+                if caught.is_some() {
+                    return Err(Failure::Abandoned(signal));
+                }
+                caught = Some(signal);
+                stop.send_replace(true);
+                streams::say("stopping: waiting for the answers that are still owed (again to stop at once)");
+            }
+        }
+    }
+}
+
+/// Hands the result to everyone who wants it. A failed run's document is printed with its failure.
+fn tell(common: &Common, outcome: &Outcome, report: Option<ReportFile>, log: Option<TextLog>) -> Result<(), Failure> {
+    let text = outcome::outcome(outcome);
+    if let Some(report) = report {
+        report.write(outcome)?;
+    }
+    if let Some(mut log) = log {
+        match log.add(&format!("\n{text}")) {
+            Ok(()) => streams::say(&format!("text log: {}", log.path().display())),
+            Err(error) => streams::say(&format!("warning: the text log ends early: {error}")),
+        }
+    }
+    match common.output {
+        Output::Text => streams::result(&format!("\n{text}")),
+        Output::Json if outcome.ended() == Ended::Done => streams::document(&RunDoc::from(outcome)),
+        Output::Json => Ok(()),
+    }
+}
+
+/// Everyone who watches a run.
+struct Shown {
+    screen: Screen,
+    report: Option<ReportFile>,
+}
+
+impl Observer for Shown {
+    fn step(&mut self, step: Step<'_>) {
+        self.screen.step(step);
+    }
+
+    fn progress(&mut self, progress: &Progress, lanes: Lanes<'_>) {
+        self.screen.progress(progress, lanes);
+        let written = self.report.as_mut().map_or(Ok(()), |report| report.progress(progress, lanes));
+        if let Err(error) = written {
+            tracing::warn!(%error, "the report is not current; the copy goes on");
+        }
+    }
 }

@@ -18,9 +18,7 @@ use crate::report::table::{self, Detail};
 
 /// Both clusters and what would be moved from one to the other.
 pub(super) struct Surveyed {
-    #[expect(dead_code, reason = "the run command's, once it copies")]
     pub(super) source: Cluster,
-    #[expect(dead_code, reason = "the run command's, once it copies")]
     pub(super) target: Cluster,
     pub(super) plan: Plan,
 }

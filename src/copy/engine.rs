@@ -84,6 +84,9 @@ enum Wake {
     Target,
 }
 
+/// Gives every lane's state, for observers who want more than sums.
+pub type Lanes<'a> = &'a dyn Fn() -> Vec<Copied>;
+
 /// Copies a set of lanes from one cluster to another.
 #[derive(Debug)]
 pub struct Engine {
@@ -144,7 +147,7 @@ impl Engine {
     pub async fn run(
         mut self,
         mut stop: watch::Receiver<bool>,
-        observe: &mut (dyn FnMut(&Progress) + Send),
+        observe: &mut (dyn FnMut(&Progress, Lanes<'_>) + Send),
     ) -> Vec<Copied> {
         let mut tick = tokio::time::interval(OBSERVE_EVERY);
         while self.live > 0 {
@@ -164,11 +167,17 @@ impl Engine {
                     Err(error) => rethrow(error),
                 },
                 () = sleep_until(self.started + wake.unwrap_or_default()), if wake.is_some() => self.wake(),
-                _ = tick.tick() => observe(&self.progress()),
+                _ = tick.tick() => observe(&self.progress(), &|| self.copied()),
             }
         }
-        observe(&self.progress());
-        self.slots.into_iter().map(Slot::into_copied).collect()
+        let copied = self.copied();
+        observe(&self.progress(), &|| copied.clone());
+        copied
+    }
+
+    /// What became of every lane so far; one that has not ended yet counts as stopped.
+    fn copied(&self) -> Vec<Copied> {
+        self.slots.iter().map(Slot::copied).collect()
     }
 
     fn now(&self) -> Duration {
@@ -341,13 +350,13 @@ impl Slot {
         }
     }
 
-    fn into_copied(self) -> Copied {
+    fn copied(&self) -> Copied {
         Copied {
             at: self.lane.at().clone(),
             span: self.lane.span(),
             written: self.lane.written(),
             tally: self.lane.tally().clone(),
-            end: self.end.unwrap_or(LaneEnd::Stopped),
+            end: self.end.clone().unwrap_or(LaneEnd::Stopped),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::reader::Reader;
 use super::tally::Tally;
 use super::writer::Writer;
 use crate::batch::{Outgoing, Rules};
+use crate::cluster::AbortedTransaction;
 use crate::kafka::{ErrorCode, Offset, Retry, Span, Stamp, TopicPartition};
 
 /// A lane with fewer bytes than this waiting to be written asks for more.
@@ -44,8 +45,13 @@ pub struct LaneSetup {
 /// What happened to a lane.
 #[derive(Debug)]
 pub enum Event {
-    /// A Fetch answer brought these record bytes, possibly none.
-    Fetched(Bytes),
+    /// A Fetch answer.
+    Fetched {
+        /// Record batches one after the other, possibly none.
+        records: Bytes,
+        /// The aborted transactions that reach into them.
+        aborted: Vec<AbortedTransaction>,
+    },
     /// The source refused the Fetch; `log_start` as far as the answer told.
     FetchRefused {
         /// The refusal.
@@ -143,8 +149,8 @@ impl Lane {
     pub fn on(&mut self, now: Duration, event: Event) {
         match event {
             _ if self.finished => return,
-            Event::Fetched(_) | Event::FetchRefused { .. } | Event::FetchLost { .. } if self.stopping => {}
-            Event::Fetched(records) => self.fetched(records),
+            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } if self.stopping => {}
+            Event::Fetched { records, aborted } => self.fetched(records, aborted),
             Event::FetchRefused { code, log_start } => self.fetch_refused(now, code, log_start),
             Event::FetchLost { cause } => self.fetch_again(now, cause),
             Event::Produced(result) => self.writer.answered(result),
@@ -211,11 +217,11 @@ impl Lane {
         self.stopping.then_some(LaneEnd::Stopped)
     }
 
-    fn fetched(&mut self, records: Bytes) {
+    fn fetched(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>) {
         self.fetching = Fetching::Idle;
         self.patience.reset();
         let (waiting, bytes) = (&mut self.waiting, &mut self.waiting_bytes);
-        self.reader.take(records, |batch| {
+        self.reader.take(records, aborted, |batch| {
             *bytes = bytes.saturating_add(batch.len());
             waiting.push_back(batch);
         });

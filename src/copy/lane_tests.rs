@@ -37,7 +37,7 @@ fn lane(start: i64, end: i64) -> Lane {
 }
 
 fn fetched(lane: &mut Lane, batches: &[Vec<u8>]) {
-    lane.on(NOW, Event::Fetched(batches.concat().into()));
+    lane.on(NOW, Event::Fetched { records: batches.concat().into(), aborted: Vec::new() });
 }
 
 fn appended(lane: &mut Lane, base: i64) {
@@ -147,8 +147,7 @@ fn a_batch_that_crosses_the_start_or_the_end_is_trimmed() {
 fn control_batches_are_left_out_and_move_the_lane_on() {
     let mut lane = lane(0, 3);
     fetch(&mut lane);
-    let control = altered(records(2, 3, OLD), |header| header.attributes = crate::batch::Attributes(0x30));
-    fetched(&mut lane, &[records(0, 2, OLD), control]);
+    fetched(&mut lane, &[records(0, 2, OLD), marker(2, true)]);
     produce(&mut lane);
     appended(&mut lane, 100);
     assert_eq!(finish(&mut lane), LaneEnd::Copied);
@@ -156,17 +155,49 @@ fn control_batches_are_left_out_and_move_the_lane_on() {
     assert_eq!(lane.tally().dropped["control"].batches, 1);
 }
 
+/// What a coordinator writes at the end of producer 9's transaction.
+fn marker(offset: i64, commit: bool) -> Vec<u8> {
+    let key = Some(vec![0, 0, 0, u8::from(commit)]);
+    let model = Model { offset: 0, timestamp: OLD, key, value: Some(vec![0; 6]), headers: Vec::new() };
+    altered(batch(&[model], offset, Codec::None), |header| {
+        header.attributes = crate::batch::Attributes(0x30);
+        header.producer = ProducerId(9);
+    })
+}
+
+#[test]
+fn aborted_transactions_are_left_out_and_committed_ones_become_plain() {
+    let mut lane = lane(0, 6);
+    fetch(&mut lane);
+    let transactional = |from, to| {
+        altered(records(from, to, OLD), |header| {
+            header.attributes = crate::batch::Attributes(0x10);
+            header.producer = ProducerId(9);
+        })
+    };
+    let log = [transactional(0, 2), marker(2, false), transactional(3, 5), marker(5, true)].concat();
+    let aborted = vec![AbortedTransaction { producer: ProducerId(9), first_offset: Offset(0) }];
+    lane.on(NOW, Event::Fetched { records: log.into(), aborted });
+    let only = produce(&mut lane);
+    assert_eq!((only.source(), only.header().is_transactional()), (Span::new(3, 5), false));
+    appended(&mut lane, 100);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    let dropped: Vec<(&str, u64)> =
+        lane.tally().dropped.iter().map(|(reason, volume)| (*reason, volume.batches)).collect();
+    assert_eq!(dropped, [("aborted", 1), ("control", 2)]);
+}
+
 #[test]
 fn a_lane_stops_in_front_of_a_batch_it_cannot_copy_after_writing_what_is_before_it() {
     let mut lane = lane(0, 9);
     fetch(&mut lane);
-    let transactional = altered(records(2, 4, OLD), |header| header.attributes = crate::batch::Attributes(0x10));
-    fetched(&mut lane, &[records(0, 2, OLD), transactional, records(4, 9, OLD)]);
+    let unknown_codec = altered(records(2, 4, OLD), |header| header.attributes = crate::batch::Attributes(7));
+    fetched(&mut lane, &[records(0, 2, OLD), unknown_codec, records(4, 9, OLD)]);
     produce(&mut lane);
     nothing(&mut lane);
     appended(&mut lane, 100);
     let LaneEnd::Failed(LaneProblem::Unsupported { offset, .. }) = finish(&mut lane) else {
-        panic!("the transaction stands in the way")
+        panic!("the codec stands in the way")
     };
     assert_eq!((offset, lane.written()), (Offset(2), Span::new(100, 102)));
 }

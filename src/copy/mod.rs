@@ -24,7 +24,7 @@ mod tally;
 mod writer;
 
 pub use answer::ProduceResult;
-pub use engine::{Copied, Engine, Limits};
+pub use engine::{Copied, Engine, Lanes, Limits};
 pub use error::LaneProblem;
 pub use lane::{Action, Event, Lane, LaneEnd, LaneSetup};
 pub use patience::Patience;

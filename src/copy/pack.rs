@@ -65,3 +65,73 @@ impl Turns {
         request
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::testing::{Model, batch, raw};
+    use crate::batch::{Codec, pass};
+
+    /// The waiting batches of each lane, as sizes of their values.
+    struct Waiting(Vec<VecDeque<Outgoing>>);
+
+    impl Pending for Waiting {
+        fn of(&mut self, lane: usize) -> &mut VecDeque<Outgoing> {
+            &mut self.0[lane]
+        }
+
+        fn taken(&mut self, _: usize, _: bool) {}
+    }
+
+    fn waiting(lanes: &[&[usize]]) -> Waiting {
+        let outgoing = |size: &usize| {
+            let value = Some(vec![7; *size]);
+            let model = Model { offset: 0, timestamp: 1, key: None, value, headers: Vec::new() };
+            pass(&raw(&batch(&[model], 0, Codec::None)))
+        };
+        Waiting(lanes.iter().map(|sizes| sizes.iter().map(outgoing).collect()).collect())
+    }
+
+    fn lanes(request: &[(usize, Outgoing)]) -> Vec<usize> {
+        request.iter().map(|(lane, _)| *lane).collect()
+    }
+
+    #[test]
+    fn a_request_takes_one_batch_of_each_lane_and_lanes_take_turns() {
+        let mut waiting = waiting(&[&[10, 10, 10], &[10], &[10, 10]]);
+        let mut turns = Turns::default();
+        (0..3).for_each(|lane| turns.push(lane));
+        assert_eq!(lanes(&turns.request(&mut waiting)), [0, 1, 2]);
+        assert_eq!(lanes(&turns.request(&mut waiting)), [0, 2]);
+        assert_eq!(lanes(&turns.request(&mut waiting)), [0]);
+        assert!(turns.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_first_in_the_next_request() {
+        let half = REQUEST_BYTES / 2;
+        let mut waiting = waiting(&[&[half], &[half], &[10]]);
+        let mut turns = Turns::default();
+        (0..3).for_each(|lane| turns.push(lane));
+        assert_eq!(lanes(&turns.request(&mut waiting)), [0]);
+        assert_eq!(lanes(&turns.request(&mut waiting)), [1, 2]);
+    }
+
+    #[test]
+    fn a_batch_larger_than_a_request_goes_alone() {
+        let mut waiting = waiting(&[&[REQUEST_BYTES + 1], &[10]]);
+        let mut turns = Turns::default();
+        (0..2).for_each(|lane| turns.push(lane));
+        assert_eq!(lanes(&turns.request(&mut waiting)), [0]);
+        assert_eq!(lanes(&turns.request(&mut waiting)), [1]);
+    }
+
+    #[test]
+    fn a_lane_that_took_its_batches_back_is_passed_over() {
+        let mut waiting = waiting(&[&[], &[10]]);
+        let mut turns = Turns::default();
+        (0..2).for_each(|lane| turns.push(lane));
+        assert_eq!(lanes(&turns.request(&mut waiting)), [1]);
+        assert!(turns.is_empty());
+    }
+}

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::error::LaneProblem;
 use super::tally::Tally;
-use crate::batch::{self, BatchError, BatchErrorKind, Outgoing, Piece, RawBatch, Rules, Verdict};
+use crate::batch::{self, Aborted, BatchError, BatchErrorKind, Outgoing, Piece, RawBatch, Rules, Verdict};
+use crate::cluster::AbortedTransaction;
 use crate::kafka::{Offset, Span};
 
 /// How often in a row the source may answer without a whole batch below the lane's end. The engine asks such a lane
@@ -55,15 +56,17 @@ impl Reader {
         &self.tally
     }
 
-    /// Takes the record bytes of one Fetch answer and hands each batch that is to be written to `out`, in order.
-    pub(super) fn take(&mut self, records: Bytes, mut out: impl FnMut(Outgoing)) {
+    /// Takes the record bytes of one Fetch answer, with the aborted transactions that it names, and hands each batch that
+    /// is to be written to `out`, in order.
+    pub(super) fn take(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>, mut out: impl FnMut(Outgoing)) {
         let before = self.next;
+        let mut aborted = Aborted::new(aborted);
         for piece in batch::batches(records) {
             if self.is_done() {
                 return;
             }
             let step = match piece {
-                Ok(Piece::Batch(batch)) => self.batch(&batch, &mut out),
+                Ok(Piece::Batch(batch)) => self.batch(&batch, &mut aborted, &mut out),
                 Ok(Piece::Legacy { magic, base_offset, .. }) => Err(LaneProblem::Unsupported {
                     offset: base_offset.max(self.next),
                     reason: format!("a record in message format v{magic}, which this version does not convert"),
@@ -78,8 +81,16 @@ impl Reader {
         self.count_empty(before);
     }
 
-    fn batch(&mut self, batch: &RawBatch, out: &mut impl FnMut(Outgoing)) -> Result<(), LaneProblem> {
+    fn batch(
+        &mut self,
+        batch: &RawBatch,
+        aborted: &mut Aborted,
+        out: &mut impl FnMut(Outgoing),
+    ) -> Result<(), LaneProblem> {
         let header = batch.header();
+        let left = Span { start: self.next, end: self.span.end };
+        // Asked about every batch, also those in front of the span: they may begin or end a transaction.
+        let verdict = aborted.judge(batch, left, &self.rules).map_err(|error| not_rebuilt(self.next, error))?;
         if header.next_offset() <= self.next {
             return Ok(()); // a Fetch may begin before the offset that was asked for
         }
@@ -87,8 +98,7 @@ impl Reader {
             self.next = self.span.end; // the rest of the span was compacted away
             return Ok(());
         }
-        let left = Span { start: self.next, end: self.span.end };
-        match batch::judge(header, left, &self.rules) {
+        match verdict {
             Verdict::Pass => {
                 self.tally.passed.add(header.size());
                 out(batch::pass(batch));

@@ -12,6 +12,12 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// Counts what another one counted.
+    pub fn merge(&mut self, other: Self) {
+        self.batches += other.batches;
+        self.bytes += other.bytes;
+    }
+
     /// Counts one batch of `bytes`.
     pub fn add(&mut self, bytes: usize) {
         self.batches += 1;

@@ -1,1 +1,16 @@
-//! The migrate room: to come.
+//! The story of a run, from preflight to outcome.
+//!
+//! [`run`] reads as a table of contents: refuse what the plan says must be refused, make the topics, look where each
+//! lane's records must land, copy, prove, and say what came of it. What is shown on the way goes to an [`Observer`].
+
+mod error;
+mod observer;
+mod outcome;
+mod run;
+mod signals;
+
+pub use error::MigrateError;
+pub use observer::{Observer, Step};
+pub use outcome::{Ended, LaneOutcome, Outcome};
+pub use run::{Migration, run};
+pub use signals::{Signal, Signals};

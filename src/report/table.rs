@@ -71,7 +71,7 @@ fn clusters(plan: &Plan) -> String {
 }
 
 /// An aligned table; the columns whose titles begin with a space stand to the right.
-fn table<const N: usize>(titles: [&str; N], rows: Vec<[String; N]>) -> Vec<String> {
+pub(super) fn table<const N: usize>(titles: [&str; N], rows: Vec<[String; N]>) -> Vec<String> {
     if rows.is_empty() {
         return Vec::new();
     }
@@ -95,7 +95,7 @@ fn offset(offset: Offset) -> String {
 }
 
 /// `1 topic`, `2 topics`.
-fn many(number: usize, noun: &str) -> String {
+pub(super) fn many(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 

@@ -127,7 +127,10 @@ impl Engine {
         match partition.error {
             ErrorCode::NONE => match partition.preferred_replica.filter(|replica| *replica != broker) {
                 Some(replica) => self.asks.entry(replica).or_default().push(ask, false),
-                None => self.event(ask.lane, Event::Fetched(partition.records)),
+                None => {
+                    let FetchedPartition { records, aborted, .. } = partition;
+                    self.event(ask.lane, Event::Fetched { records, aborted });
+                }
             },
             // A follower may lag behind or keep less than its leader: the leader has the last word (KIP-392).
             _ if !leads && self.source_routes.leader(ask.lane).is_some() => self.ask(ask, true),

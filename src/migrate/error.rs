@@ -1,0 +1,50 @@
+//! Why a run did not get as far as copying, or could not prove what it copied.
+
+use crate::cluster::ClusterError;
+use crate::kafka::TopicPartition;
+use crate::plan::Refusal;
+use crate::topics::TopicsError;
+
+/// A run that ended without an outcome.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The plan holds what a run must not do.
+    #[error("refused, nothing was written: {}", list(.0))]
+    Refused(Vec<Refusal>),
+    /// The target's topics could not be made.
+    #[error("{0}")]
+    Topics(TopicsError),
+    /// A call to a cluster failed.
+    #[error("{0}")]
+    Cluster(ClusterError),
+    /// The target did not say where a partition's log ends.
+    #[error("cannot look up where {at} ends on the target: {cause}")]
+    TargetEnd {
+        /// The partition.
+        at: TopicPartition,
+        /// Why.
+        cause: ClusterError,
+    },
+    /// The target left a partition out of its answer.
+    #[error("the target does not say where {at} ends")]
+    NoTargetEnd {
+        /// The partition.
+        at: TopicPartition,
+    },
+}
+
+impl MigrateError {
+    /// What a person can do about it; `None` where the text already says all there is.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Refused(_) | Self::NoTargetEnd { .. } => None,
+            Self::Topics(error) => error.advice(),
+            Self::Cluster(error) | Self::TargetEnd { cause: error, .. } => error.advice(),
+        }
+    }
+}
+
+fn list(refusals: &[Refusal]) -> String {
+    let each: Vec<String> = refusals.iter().map(ToString::to_string).collect();
+    each.join("; ")
+}

@@ -1,0 +1,202 @@
+//! The document of `kferry run --output json`, version 1.
+//!
+//! It can be written and read back. Field names and their meaning are stable; readers ignore fields they don't know.
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{ClusterDoc, WarningDoc};
+use crate::copy::{Tally, Volume};
+use crate::migrate::{Ended, LaneOutcome, Outcome};
+use crate::plan::facts::ClusterIdentity;
+
+/// The result of a run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RunDoc {
+    /// Always 1.
+    pub version: u32,
+    /// The migration's name.
+    pub name: String,
+    /// The cluster that was read; absent where the run ended before it was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ClusterDoc>,
+    /// The cluster that was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<ClusterDoc>,
+    /// `done`, `stopped`, `failed` or `differs`.
+    pub outcome: String,
+    /// What stood in the way; absent after `done`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// One entry per lane.
+    pub partitions: Vec<PartitionDoc>,
+    /// Group offsets on the target; empty as long as this version does not commit any.
+    pub groups: Vec<serde_json::Value>,
+    /// The plan's warnings and those of the run.
+    pub warnings: Vec<WarningDoc>,
+    /// Wall time of the run.
+    pub seconds: f64,
+    /// Bytes of record batches that were read from the source.
+    pub bytes: u64,
+}
+
+/// One partition's part of the result. All ends are exclusive.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PartitionDoc {
+    /// The topic, the same on both sides.
+    pub topic: String,
+    /// The partition, the same on both sides.
+    pub partition: i32,
+    /// The first source offset to move.
+    pub start: i64,
+    /// The source offset behind the last one to move.
+    pub end: i64,
+    /// Records that are on the target.
+    pub records_written: i64,
+    /// The target offset of the first of them; null before anything was sent.
+    pub target_start: Option<i64>,
+    /// The target offset behind the last of them.
+    pub target_end: Option<i64>,
+    /// Batches by verdict.
+    pub batches: BatchesDoc,
+    /// Source offsets that were left out although they were to be moved.
+    pub skipped: Vec<SkippedDoc>,
+    /// The level at which the partition was verified.
+    pub verified: Option<String>,
+    /// Why the lane did not reach its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Batches by verdict.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BatchesDoc {
+    /// Went through with a patched header.
+    pub passed: VolumeDoc,
+    /// Were opened.
+    pub rewritten: Vec<ReasonDoc>,
+    /// Were left out.
+    pub dropped: Vec<ReasonDoc>,
+}
+
+/// A number of batches and their bytes on the source.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct VolumeDoc {
+    /// Record batches.
+    pub batches: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A volume with its reason.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ReasonDoc {
+    /// The reason's stable name.
+    pub reason: String,
+    /// Record batches.
+    pub batches: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A stretch of the source that was left out.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SkippedDoc {
+    /// Its first offset.
+    pub start: i64,
+    /// The offset behind its last one.
+    pub end: i64,
+    /// Why.
+    pub reason: String,
+}
+
+impl From<Volume> for VolumeDoc {
+    fn from(volume: Volume) -> Self {
+        Self { batches: volume.batches, bytes: volume.bytes }
+    }
+}
+
+impl From<&Tally> for BatchesDoc {
+    fn from(tally: &Tally) -> Self {
+        let reasons = |volumes: &std::collections::BTreeMap<&'static str, Volume>| {
+            let doc = |(reason, volume): (&&str, &Volume)| ReasonDoc {
+                reason: (*reason).to_owned(),
+                batches: volume.batches,
+                bytes: volume.bytes,
+            };
+            volumes.iter().map(doc).collect()
+        };
+        Self { passed: tally.passed.into(), rewritten: reasons(&tally.rewritten), dropped: reasons(&tally.dropped) }
+    }
+}
+
+impl From<&LaneOutcome> for PartitionDoc {
+    fn from(lane: &LaneOutcome) -> Self {
+        Self {
+            topic: lane.at.topic.to_string(),
+            partition: lane.at.partition.get(),
+            start: lane.span.start.get(),
+            end: lane.span.end.get(),
+            records_written: lane.written.len(),
+            target_start: Some(lane.written.start.get()),
+            target_end: Some(lane.written.end.get()),
+            batches: (&lane.tally).into(),
+            skipped: Vec::new(),
+            verified: lane.verified.map(|level| level.to_string()),
+            error: lane.problem(),
+        }
+    }
+}
+
+const fn word(ended: Ended) -> &'static str {
+    match ended {
+        Ended::Done => "done",
+        Ended::Stopped => "stopped",
+        Ended::Failed => "failed",
+        Ended::Differs => "differs",
+    }
+}
+
+impl RunDoc {
+    /// The result of a run that ended before it moved anything.
+    pub fn failed(name: String, error: String) -> Self {
+        Self {
+            version: 1,
+            name,
+            source: None,
+            target: None,
+            outcome: word(Ended::Failed).to_owned(),
+            error: Some(error),
+            partitions: Vec::new(),
+            groups: Vec::new(),
+            warnings: Vec::new(),
+            seconds: 0.0,
+            bytes: 0,
+        }
+    }
+
+    /// Whether it tells of the same migration: the same name, between the same clusters.
+    pub fn continues(&self, outcome: &Outcome) -> bool {
+        let same = |ours: &Option<ClusterDoc>, theirs: &ClusterIdentity| {
+            ours.as_ref().is_some_and(|ours| ours.cluster_id == theirs.id)
+        };
+        self.name == outcome.name && same(&self.source, &outcome.source) && same(&self.target, &outcome.target)
+    }
+}
+
+impl From<&Outcome> for RunDoc {
+    fn from(outcome: &Outcome) -> Self {
+        Self {
+            version: 1,
+            name: outcome.name.clone(),
+            source: Some(ClusterDoc::from(&outcome.source)),
+            target: Some(ClusterDoc::from(&outcome.target)),
+            outcome: word(outcome.ended()).to_owned(),
+            error: outcome.problem(),
+            partitions: outcome.lanes.iter().map(PartitionDoc::from).collect(),
+            groups: Vec::new(),
+            warnings: outcome.warnings.iter().map(WarningDoc::from).collect(),
+            seconds: outcome.elapsed.as_secs_f64(),
+            bytes: outcome.lanes.iter().map(|lane| lane.tally.bytes_read()).sum(),
+        }
+    }
+}

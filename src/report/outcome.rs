@@ -1,0 +1,94 @@
+//! What a run came to, as text.
+
+use std::collections::BTreeMap;
+
+use super::table::{many, table};
+use crate::copy::Volume;
+use crate::kafka::units::{Bytes, Count, Span};
+use crate::migrate::{Ended, LaneOutcome, Outcome};
+use crate::verify::Level;
+
+/// So many troubled partitions are shown one by one.
+const FEW: usize = 20;
+
+/// The result's text; every line ends with a line feed.
+pub fn outcome(outcome: &Outcome) -> String {
+    let mut lines = vec![headline(outcome)];
+    let sections = [topics(outcome), opened(outcome), troubled(outcome)];
+    for section in sections.into_iter().filter(|section| !section.is_empty()) {
+        lines.push(String::new());
+        lines.extend(section);
+    }
+    lines.join("\n") + "\n"
+}
+
+fn headline(outcome: &Outcome) -> String {
+    let moved = format!(
+        "{} of {} in {}",
+        records(outcome.records()),
+        many(outcome.lanes.len(), "partition"),
+        Span(outcome.elapsed)
+    );
+    match outcome.ended() {
+        Ended::Done if outcome.lanes.is_empty() => "Nothing to move".to_owned(),
+        Ended::Done => format!("Done: moved and verified {moved}"),
+        Ended::Stopped => format!("Stopped: moved {moved}; what is on the target is right"),
+        Ended::Failed => format!("Failed: moved {moved}; what is on the target is right"),
+        Ended::Differs => format!("Differs: moved {moved}, but the target tells other offsets"),
+    }
+}
+
+fn records(number: i64) -> String {
+    format!("{} {}", Count(number), if number == 1 { "record" } else { "records" })
+}
+
+/// One row per topic.
+fn topics(outcome: &Outcome) -> Vec<String> {
+    let row = |lanes: &[LaneOutcome]| {
+        let topic = lanes.first()?.at.topic.to_string();
+        let verified = lanes.iter().filter(|lane| lane.verified.is_some()).count();
+        let level = lanes.iter().find_map(|lane| lane.verified).map_or("", Level::as_str);
+        Some([
+            topic,
+            lanes.len().to_string(),
+            Count(lanes.iter().map(|lane| lane.span.len()).sum()).to_string(),
+            Count(lanes.iter().map(|lane| lane.written.len()).sum()).to_string(),
+            Bytes(lanes.iter().map(|lane| lane.tally.bytes_read()).sum()).to_string(),
+            format!("{verified} of {} {level}", lanes.len()).trim_end().to_owned(),
+        ])
+    };
+    let rows = outcome.lanes.chunk_by(|a, b| a.at.topic == b.at.topic).filter_map(row).collect();
+    table(["topic", " partitions", " offsets", " records", " bytes", "verified"], rows)
+}
+
+/// How many batches did not pass as they were, and why.
+fn opened(outcome: &Outcome) -> Vec<String> {
+    let mut passed = Volume::default();
+    let mut reasons: BTreeMap<(&str, &str), Volume> = BTreeMap::new();
+    for tally in outcome.lanes.iter().map(|lane| &lane.tally) {
+        passed.merge(tally.passed);
+        let rewritten = tally.rewritten.iter().map(|(reason, volume)| (("rewritten", *reason), volume));
+        let dropped = tally.dropped.iter().map(|(reason, volume)| (("left out", *reason), volume));
+        rewritten.chain(dropped).for_each(|(key, volume)| reasons.entry(key).or_default().merge(*volume));
+    }
+    if passed.batches == 0 && reasons.is_empty() {
+        return Vec::new();
+    }
+    let row = |(verdict, reason): (&str, &str), volume: Volume| {
+        let batches = Count(i64::try_from(volume.batches).unwrap_or(i64::MAX)).to_string();
+        [verdict.to_owned(), reason.to_owned(), batches, Bytes(volume.bytes).to_string()]
+    };
+    let others = reasons.into_iter().map(|(key, volume)| row(key, volume));
+    let rows = std::iter::once(row(("passed", ""), passed)).chain(others).collect();
+    table(["batches", "reason", " count", " bytes"], rows)
+}
+
+/// The partitions that could not be moved or verified.
+fn troubled(outcome: &Outcome) -> Vec<String> {
+    let mut lines: Vec<String> = outcome.troubled().take(FEW).filter_map(LaneOutcome::problem).collect();
+    let more = outcome.troubled().count().saturating_sub(FEW);
+    if more > 0 {
+        lines.push(format!("and {}; the JSON lists all", many(more, "more partition")));
+    }
+    lines
+}
