@@ -115,12 +115,6 @@ fn missing(pair: &Pair<'_>, mirrored: &Mirrored, survey: &Survey, rules: &Rules<
             );
             say(WarningCode::CreateRefused, Weight::Refuse, message, "set topics.replication_factor".into());
         }
-        Some(factor) if mirrored.min_isr.is_some_and(|needed| needed > factor) => {
-            let needed = mirrored.min_isr.unwrap_or_default();
-            let message = format!("min.insync.replicas {needed} is more than the {factor} replicas of the new topic");
-            let advice = format!("set topics.replication_factor to at least {needed}");
-            say(WarningCode::MinIsr, Weight::Refuse, message, advice);
-        }
         None | Some(_) => {}
     }
 }
@@ -184,6 +178,13 @@ fn records(pair: &Pair<'_>, survey: &Survey, warnings: &mut Vec<Warning>) {
     let mut say = |code, weight, message: String, advice: &str| {
         warnings.push(Warning::new(code, message).topic(pair.name).weight(weight).advice(advice));
     };
+    if let There::Missing(mirrored) = &pair.there
+        && let (Some(needed), Some(factor)) = (mirrored.min_isr, mirrored.factor)
+        && needed > factor
+    {
+        let message = format!("min.insync.replicas of the new topic is {needed}, its replication factor only {factor}");
+        say(WarningCode::MinIsr, Weight::Refuse, message, &more_replicas(mirrored, needed, survey));
+    }
     if let Some(format) = old_format(pair, survey) {
         let message =
             format!("the target stores this topic in message format {format}, which exactly once needs above");
@@ -228,6 +229,18 @@ fn records(pair: &Pair<'_>, survey: &Survey, warnings: &mut Vec<Warning>) {
             .into();
         say(WarningCode::CompactedNullKey, Weight::Note, message, "set cleanup.policy=delete on the target's topic");
     }
+}
+
+/// How a new topic gets as many replicas as an append waits for, or waits for fewer.
+fn more_replicas(mirrored: &Mirrored, needed: i64, survey: &Survey) -> String {
+    let target = &survey.target.identity;
+    if needed <= i64::from(count(target.brokers.len())) {
+        return format!("set topics.replication_factor to {needed}");
+    }
+    let mut spec = mirrored.spec.clone();
+    spec.configs.insert("min.insync.replicas".to_owned(), "1".to_owned());
+    let command = target.bootstrap.first().map_or_else(String::new, |at| format!(": {}", command(&spec, at)));
+    format!("the target has {}, so create it by hand{command}", many(target.brokers.len(), "broker"))
 }
 
 /// The message format of the target where it is known to be below v2. Brokers at the protocol of 3.0 or newer ignore

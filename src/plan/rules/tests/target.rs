@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{refused, said};
 use crate::kafka::TopicId;
-use crate::plan::testing::{Scene, example};
+use crate::plan::testing::{Scene, example, filter};
 use crate::plan::{Permit, WarningCode};
 
 /// A lane of 90 records that a topic of the target waits for.
@@ -84,6 +84,26 @@ fn too_few_replicas_for_an_append_are_predicted() {
     assert!(refused(&created.plan()).is_empty(), "the target's factor is not known");
     created = created.broker_configs(&[("default.replication.factor", "1")]);
     assert_eq!(refused(&created.plan()), ["min_isr"]);
+    assert_eq!(
+        said(&created.plan(), WarningCode::MinIsr),
+        [
+            "t: min.insync.replicas of the new topic is 2, its replication factor only 1; set topics.replication_factor to 2"
+        ]
+    );
+    let mut alone = created.clone();
+    alone.survey.target.identity.brokers.pop_first();
+    alone.survey.target.identity.brokers.pop_first();
+    assert_eq!(
+        said(&alone.plan(), WarningCode::MinIsr),
+        [
+            "t: min.insync.replicas of the new topic is 2, its replication factor only 1; the target has 1 broker, so create \
+          it by hand: kafka-topics.sh --bootstrap-server broker.example:9094 --create --topic t --partitions 1 --config \
+          message.timestamp.type=CreateTime --config min.insync.replicas=1"
+        ]
+    );
+    let mut consumed = created.clone().group("g2", &[("t", 0, 9)]);
+    consumed.selection.groups = filter(&["g2"], &[]);
+    assert!(refused(&consumed.plan()).is_empty(), "nothing would be written there");
     created.topics.replication_factor = Some(2);
     assert!(refused(&created.plan()).is_empty());
     created.topics.replication_factor = Some(4);
