@@ -140,6 +140,11 @@ impl Core {
         }
     }
 
+    /// Stops all followers on a node from fetching, or lets them go on.
+    pub fn set_following(&mut self, node: i32, up: bool) {
+        self.each_partition(|partition, now, _| partition.set_follower_up(now, node, up));
+    }
+
     /// Takes a follower out of the in-sync set at once instead of after replica.lag.time.max.ms.
     pub fn shrink_isr(&mut self, topic: &str, partition: i32, node: i32) {
         if let Some(partition) = self.partition_mut(topic, partition) {

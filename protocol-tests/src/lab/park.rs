@@ -70,17 +70,22 @@ impl Broker {
 #[derive(Debug)]
 pub struct Slot {
     broker: Broker,
+    nodes: usize,
     java: Arc<JavaSlot>,
     site: Once<Site>,
 }
 
 impl Slot {
+    fn new(broker: Broker, nodes: usize, java: &Arc<JavaSlot>) -> Self {
+        Self { broker, nodes, java: Arc::clone(java), site: OnceLock::new() }
+    }
+
     /// The running cluster.
     ///
     /// # Panics
     /// When it can't be started, with the reason.
     pub fn site(&self) -> &Site {
-        let started = self.site.get_or_init(|| self.broker.start(1, Arc::clone(&self.java)));
+        let started = self.site.get_or_init(|| self.broker.start(self.nodes, Arc::clone(&self.java)));
         started.as_ref().unwrap_or_else(|cause| panic!("{cause}"))
     }
 }
@@ -120,10 +125,15 @@ pub struct Park {
 }
 
 impl Park {
-    /// The slot of a cluster.
-    pub fn slot(&mut self, side: Side, broker: Broker) -> Arc<Slot> {
+    /// The slot of a cluster of one node that many scenarios share.
+    pub fn shared(&mut self, side: Side, broker: Broker) -> Arc<Slot> {
         let java = &self.java;
-        let slot = self.slots.entry((side, broker));
-        Arc::clone(slot.or_insert_with(|| Arc::new(Slot { broker, java: Arc::clone(java), site: OnceLock::new() })))
+        let slot = self.slots.entry((side, broker)).or_insert_with(|| Arc::new(Slot::new(broker, 1, java)));
+        Arc::clone(slot)
+    }
+
+    /// The slot of a cluster that one scenario has for itself.
+    pub fn own(&self, broker: Broker, nodes: usize) -> Slot {
+        Slot::new(broker, nodes, &self.java)
     }
 }

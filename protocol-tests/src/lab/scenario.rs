@@ -46,8 +46,10 @@ pub struct Scenario {
 /// What a scenario is given.
 #[derive(Clone, Copy, Debug)]
 pub enum Body {
-    /// One cluster.
+    /// One cluster of one node, shared with others.
     Site(fn(&Site)),
+    /// A cluster of so many nodes of its own, because the scenario disturbs it.
+    Own(usize, fn(&Site)),
     /// A source and a target; both must be of the releases it applies to.
     Pair(fn(&Lab<'_>)),
 }
@@ -55,12 +57,21 @@ pub enum Body {
 impl Scenario {
     /// A scenario on one cluster.
     pub const fn site(room: &'static str, name: &'static str, body: fn(&Site)) -> Self {
-        Self { room, name, body: Body::Site(body), since: None, before: None, java: false, real_only: None }
+        Self::new(room, name, Body::Site(body))
+    }
+
+    /// A scenario on a cluster of `nodes` nodes that it has for itself.
+    pub const fn own(room: &'static str, name: &'static str, nodes: usize, body: fn(&Site)) -> Self {
+        Self::new(room, name, Body::Own(nodes, body))
     }
 
     /// A scenario on a pair of clusters.
     pub const fn pair(room: &'static str, name: &'static str, body: fn(&Lab<'_>)) -> Self {
-        Self { room, name, body: Body::Pair(body), since: None, before: None, java: false, real_only: None }
+        Self::new(room, name, Body::Pair(body))
+    }
+
+    const fn new(room: &'static str, name: &'static str, body: Body) -> Self {
+        Self { room, name, body, since: None, before: None, java: false, real_only: None }
     }
 
     /// For releases from this one on.
@@ -109,6 +120,14 @@ impl Scenario {
 macro_rules! on_a_site {
     [$room:literal: $($name:ident),+ $(,)?] => {
         vec![$($crate::lab::Scenario::site($room, stringify!($name), $name)),+]
+    };
+}
+
+/// Lists functions as scenarios that need a cluster of so many nodes for themselves.
+#[macro_export]
+macro_rules! on_an_own_site {
+    [$room:literal, $nodes:literal: $($name:ident),+ $(,)?] => {
+        vec![$($crate::lab::Scenario::own($room, stringify!($name), $nodes, $name)),+]
     };
 }
 

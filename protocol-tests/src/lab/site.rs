@@ -105,6 +105,38 @@ impl Site {
         }
     }
 
+    /// Stops a node from following other leaders, and tells nobody. (A real one then stands still altogether.)
+    pub fn stop_following(&self, node: i32) {
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded.with_core(|core| core.set_following(node, false)),
+            Brokers::Real(cluster) => cluster.freeze(index(node)),
+        }
+    }
+
+    /// Lets a node follow again.
+    pub fn follow(&self, node: i32) {
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded.with_core(|core| core.set_following(node, true)),
+            Brokers::Real(cluster) => cluster.thaw(index(node)),
+        }
+    }
+
+    /// Kills a node as a power cut would.
+    pub fn kill(&self, node: i32) {
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded.with_core(|core| core.stop_node(node)),
+            Brokers::Real(cluster) => cluster.kill(index(node)),
+        }
+    }
+
+    /// Starts a node again that was killed.
+    pub fn revive(&self, node: i32) {
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded.with_core(|core| core.start_node(node)),
+            Brokers::Real(cluster) => cluster.restart(index(node)),
+        }
+    }
+
     /// Stops and starts every broker in order.
     pub fn restart(&self) {
         match &*self.brokers {
@@ -148,6 +180,14 @@ impl Site {
     #[track_caller]
     pub fn create_topic(&self, topic: &Topic, partitions: i32, configs: &[(&str, &str)]) {
         well(self.client().create_topic(&topic.name, partitions, 1, configs));
+    }
+
+    /// Creates a topic under a new name with a copy on each of three nodes.
+    #[track_caller]
+    pub fn new_replicated_topic(&self, stem: &str, configs: &[(&str, &str)]) -> Topic {
+        let topic = Topic::unique(stem);
+        well(self.client().create_topic(&topic.name, 1, 3, configs));
+        topic
     }
 
     /// Deletes a topic.
@@ -329,6 +369,11 @@ impl Topic {
     fn at(&self, partition: i32) -> At<'_> {
         At { topic: &self.name, partition }
     }
+}
+
+/// Real nodes are numbered from 1.
+fn index(node: i32) -> usize {
+    usize::try_from(node - 1).expect("a node id")
 }
 
 #[track_caller]

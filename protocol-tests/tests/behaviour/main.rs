@@ -7,6 +7,7 @@
 //! | file | behaviour |
 //! |---|---|
 //! | `produce/` | what a broker does with raw record batches: each row of a table measured on real brokers |
+//! | `replication.rs` | three nodes: what lies behind the high watermark, leaders that die |
 //! | `client.rs` | Kafka's own client writes, reads, commits and joins groups |
 //! | `arena.rs` | which brokers, from `KFERRY_REAL` |
 //! | `tally.rs` | how many scenarios ran on real brokers, and which were skipped |
@@ -15,6 +16,7 @@
 mod arena;
 mod client;
 mod produce;
+mod replication;
 mod tally;
 
 use std::process::ExitCode;
@@ -31,7 +33,7 @@ use tally::Tally;
 
 /// Every scenario.
 fn scenarios() -> Vec<Scenario> {
-    [produce::scenarios(), client::scenarios()].concat()
+    [produce::scenarios(), replication::scenarios(), client::scenarios()].concat()
 }
 
 fn main() -> ExitCode {
@@ -72,11 +74,15 @@ fn trials(arenas: &[Arena], asked_for_real: bool, tally: &Arc<Tally>) -> Vec<Tri
             let skip = arena.brokers().into_iter().find_map(|broker| scenario.skip(broker));
             let run: Box<dyn FnOnce() + Send> = match (scenario.body, *arena) {
                 (Body::Site(body), Arena::Site(broker)) => {
-                    let slot = park.slot(Side::Source, broker);
+                    let slot = park.shared(Side::Source, broker);
+                    Box::new(move || body(slot.site()))
+                }
+                (Body::Own(nodes, body), Arena::Site(broker)) => {
+                    let slot = park.own(broker, nodes);
                     Box::new(move || body(slot.site()))
                 }
                 (Body::Pair(body), Arena::Pair(source, target)) => {
-                    let [source, target] = [park.slot(Side::Source, source), park.slot(Side::Target, target)];
+                    let [source, target] = [park.shared(Side::Source, source), park.shared(Side::Target, target)];
                     let kferry = kferry.clone();
                     Box::new(move || body(&Lab { source: source.site(), target: target.site(), kferry: &kferry }))
                 }

@@ -13,7 +13,6 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use kafka_protocol::messages::end_txn_request::EndTxnRequest;
 use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
 use kafka_protocol::messages::metadata_response::MetadataResponse;
 use kafka_protocol::messages::offset_commit_request::{
@@ -21,6 +20,7 @@ use kafka_protocol::messages::offset_commit_request::{
 };
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequest;
 use kafka_protocol::messages::{BrokerId, ProducerId};
+use kafka_protocol::protocol::Request;
 use uuid::Uuid;
 
 use super::super::hand::Committed;
@@ -44,15 +44,15 @@ impl Client {
         Self { bootstrap: bootstrap.to_owned() }
     }
 
-    /// A connection to the first broker of the list that answers.
+    /// The answer of the first broker of the list that gives one.
     ///
     /// # Errors
     /// When none does.
-    pub fn any(&self) -> Result<Probe, Failure> {
+    pub fn ask<R: Request>(&self, version: i16, request: &R) -> Result<R::Response, Failure> {
         let mut last = Failure::Broken("an empty bootstrap list".into());
         for address in self.bootstrap.split(',') {
-            match Probe::connect(address) {
-                Ok(probe) => return Ok(probe),
+            match Probe::connect(address).and_then(|mut broker| broker.call(version, request)) {
+                Ok(answer) => return Ok(answer),
                 Err(cause) => last = cause,
             }
         }
@@ -66,7 +66,7 @@ impl Client {
     pub fn metadata(&self, topic: Option<&str>) -> Result<MetadataResponse, Failure> {
         let topics = topic.map(|name| vec![MetadataRequestTopic::default().with_name(Some(topic_name(name)))]);
         let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
-        self.any()?.call(versions::METADATA, &request)
+        self.ask(versions::METADATA, &request)
     }
 
     /// A topic's id, which brokers have from 2.8 on.
@@ -76,7 +76,7 @@ impl Client {
     pub fn topic_id(&self, name: &str) -> Result<Uuid, Failure> {
         let wanted = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
         let request = MetadataRequest::default().with_topics(Some(vec![wanted])).with_allow_auto_topic_creation(false);
-        let answer = self.any()?.call(10, &request)?;
+        let answer = self.ask(10, &request)?;
         let found = answer.topics.first().ok_or_else(|| Failure::Broken(format!("no metadata of {name}")))?;
         Ok(found.topic_id)
     }
@@ -87,10 +87,15 @@ impl Client {
     /// When there is none.
     pub fn leader(&self, topic: &str, partition: i32) -> Result<Probe, Failure> {
         let metadata = self.metadata(Some(topic))?;
-        let found = (metadata.topics.iter().flat_map(|topic| &topic.partitions))
-            .find(|candidate| candidate.partition_index == partition && candidate.leader_id.0 >= 0)
-            .ok_or_else(|| Failure::Broken(format!("{topic}/{partition} has no leader")))?;
-        connect(&metadata, found.leader_id)
+        connect(&metadata, leader(&metadata, topic, partition)?)
+    }
+
+    /// The node id of a partition's leader.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn leader_id(&self, topic: &str, partition: i32) -> Result<i32, Failure> {
+        Ok(leader(&self.metadata(Some(topic))?, topic, partition)?.0)
     }
 
     /// A connection to the coordinator of a group.
@@ -151,16 +156,15 @@ impl Client {
     /// # Errors
     /// The refusal.
     pub fn list_offset(&self, topic: &str, partition: i32, timestamp: i64, committed: bool) -> Result<i64, Failure> {
-        let wanted = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(timestamp);
-        let request = ListOffsetsRequest::default()
-            .with_replica_id((-1).into())
-            .with_isolation_level(i8::from(committed))
-            .with_topics(vec![ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(vec![wanted])]);
-        let answer = self.leader(topic, partition)?.call(versions::LIST_OFFSETS, &request)?;
-        let found = answer.topics.into_iter().flat_map(|topic| topic.partitions).next();
-        let found = found.ok_or_else(|| Failure::Broken("a ListOffsets answer without the partition".into()))?;
-        accept(&format!("ListOffsets of {topic}/{partition}"), found.error_code)?;
-        Ok(found.offset)
+        self.leader(topic, partition)?.list_offset(topic, partition, timestamp, committed)
+    }
+
+    /// The log end, which may lie behind the high watermark while followers lag.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn log_end(&self, topic: &str, partition: i32) -> Result<i64, Failure> {
+        self.leader(topic, partition)?.log_end(topic, partition)
     }
 
     /// The high watermark.
@@ -249,7 +253,11 @@ impl Client {
     /// # Errors
     /// The refusal.
     pub fn producer_id(&self) -> Result<i64, Failure> {
-        wait::attempt(SETTLE, || Ok(init_producer_id(self.any()?, None)?.0))
+        wait::attempt(SETTLE, || {
+            let answer = self.ask(versions::INIT_PRODUCER_ID, &init_producer_id(None))?;
+            accept("InitProducerId", answer.error_code)?;
+            Ok(answer.producer_id.0)
+        })
     }
 
     /// Producer id and epoch of a transactional id; earlier owners are fenced and their transaction is aborted.
@@ -257,7 +265,12 @@ impl Client {
     /// # Errors
     /// The refusal.
     pub fn transactional_producer(&self, id: &str) -> Result<(i64, i16), Failure> {
-        wait::attempt(SETTLE, || init_producer_id(self.transaction_coordinator(id)?, Some(id)))
+        wait::attempt(SETTLE, || {
+            let request = init_producer_id(Some(id));
+            let answer = self.transaction_coordinator(id)?.call(versions::INIT_PRODUCER_ID, &request)?;
+            accept("InitProducerId", answer.error_code)?;
+            Ok((answer.producer_id.0, answer.producer_epoch))
+        })
     }
 
     /// Makes a partition part of a transaction.
@@ -307,7 +320,7 @@ impl Client {
     fn find_coordinator(&self, key: &str, kind: i8) -> Result<Probe, Failure> {
         wait::attempt(SETTLE, || {
             let request = FindCoordinatorRequest::default().with_key(text(key)).with_key_type(kind);
-            let answer = self.any()?.call(versions::FIND_COORDINATOR, &request)?;
+            let answer = self.ask(versions::FIND_COORDINATOR, &request)?;
             accept("FindCoordinator", answer.error_code)?;
             Probe::connect(&format!("{}:{}", &*answer.host, answer.port))
         })
@@ -319,14 +332,19 @@ impl Client {
     }
 }
 
-fn init_producer_id(mut broker: Probe, id: Option<&str>) -> Result<(i64, i16), Failure> {
-    let request = InitProducerIdRequest::default()
+fn leader(metadata: &MetadataResponse, topic: &str, partition: i32) -> Result<BrokerId, Failure> {
+    let mut partitions = metadata.topics.iter().flat_map(|topic| &topic.partitions);
+    partitions
+        .find(|candidate| candidate.partition_index == partition && candidate.leader_id.0 >= 0)
+        .map(|found| found.leader_id)
+        .ok_or_else(|| Failure::Broken(format!("{topic}/{partition} has no leader")))
+}
+
+fn init_producer_id(id: Option<&str>) -> InitProducerIdRequest {
+    InitProducerIdRequest::default()
         .with_transactional_id(id.map(transactional_id))
         .with_transaction_timeout_ms(60_000)
-        .with_producer_id(ProducerId(-1));
-    let answer = broker.call(versions::INIT_PRODUCER_ID, &request)?;
-    accept("InitProducerId", answer.error_code)?;
-    Ok((answer.producer_id.0, answer.producer_epoch))
+        .with_producer_id(ProducerId(-1))
 }
 
 fn connect(metadata: &MetadataResponse, node: BrokerId) -> Result<Probe, Failure> {

@@ -2,11 +2,13 @@
 
 use bytes::{Buf, BufMut, Bytes};
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
-use kafka_protocol::messages::ProduceResponse;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use kafka_protocol::messages::{BrokerId, ProduceResponse};
 use uuid::Uuid;
 
+use super::client::accept;
 use super::connection::{Failure, Probe};
 use super::{topic_name, transactional_id, versions};
 
@@ -19,6 +21,8 @@ pub struct Produce {
     pub transactional_id: Option<String>,
     /// -1, 0 or 1 (or anything).
     pub acks: i16,
+    /// How long the broker may wait for followers, in ms.
+    pub timeout_ms: i32,
     /// The topic's name; ignored from v13 on.
     pub topic: String,
     /// The topic's id, which stands for its name from v13 on.
@@ -47,6 +51,7 @@ impl Produce {
             version: versions::PRODUCE,
             transactional_id: None,
             acks: -1,
+            timeout_ms: 10_000,
             topic: topic.to_owned(),
             topic_id: Uuid::nil(),
             entries: vec![(partition, records)],
@@ -81,7 +86,7 @@ impl Produce {
         ProduceRequest::default()
             .with_transactional_id(self.transactional_id.as_deref().map(transactional_id))
             .with_acks(self.acks)
-            .with_timeout_ms(10_000)
+            .with_timeout_ms(self.timeout_ms)
             .with_topic_data(vec![topic])
     }
 
@@ -89,7 +94,7 @@ impl Produce {
     fn old_request(&self) -> Vec<u8> {
         let mut body = Vec::new();
         body.put_i16(self.acks);
-        body.put_i32(10_000);
+        body.put_i32(self.timeout_ms);
         body.put_i32(1);
         body.put_i16(i16::try_from(self.topic.len()).expect("a topic name"));
         body.put_slice(self.topic.as_bytes());
@@ -219,4 +224,47 @@ impl Probe {
 fn unsupported(answer: &kafka_protocol::messages::FetchResponse) -> bool {
     let code = ResponseError::UnsupportedCompressionType.code();
     answer.responses.iter().flat_map(|topic| &topic.partitions).any(|partition| partition.error_code == code)
+}
+
+/// The replica ids of a consumer, which is shown what is replicated, and of a debugger, which is shown all.
+const CONSUMER: BrokerId = BrokerId(-1);
+const DEBUGGER: BrokerId = BrokerId(-2);
+
+impl Probe {
+    /// The log start (-2), the end for consumers (-1), or the first offset at or after a time.
+    ///
+    /// # Errors
+    /// The refusal, or when the broker closes or stays silent.
+    pub fn list_offset(&mut self, topic: &str, partition: i32, time: i64, committed: bool) -> Result<i64, Failure> {
+        self.ask_offset(topic, partition, time, committed, CONSUMER)
+    }
+
+    /// The log end, which lies behind the high watermark while followers lag.
+    ///
+    /// # Errors
+    /// The refusal, or when the broker closes or stays silent.
+    pub fn log_end(&mut self, topic: &str, partition: i32) -> Result<i64, Failure> {
+        self.ask_offset(topic, partition, -1, false, DEBUGGER)
+    }
+
+    fn ask_offset(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        time: i64,
+        committed: bool,
+        replica: BrokerId,
+    ) -> Result<i64, Failure> {
+        let wanted = ListOffsetsPartition::default().with_partition_index(partition).with_timestamp(time);
+        let wanted = ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(vec![wanted]);
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(replica)
+            .with_isolation_level(i8::from(committed))
+            .with_topics(vec![wanted]);
+        let answer = self.call(versions::LIST_OFFSETS, &request)?;
+        let found = answer.topics.into_iter().flat_map(|topic| topic.partitions).next();
+        let found = found.ok_or_else(|| Failure::Broken("a ListOffsets answer without the partition".into()))?;
+        accept(&format!("ListOffsets of {topic}/{partition}"), found.error_code)?;
+        Ok(found.offset)
+    }
 }

@@ -191,7 +191,7 @@ impl Cluster {
 
     fn java(&self, heap_mib: u32, call: &[&str], home: &Home) -> Result<Keeper, String> {
         let line = setup::java(self.spec.version, &self.jars, self.root.path(), heap_mib, call);
-        Keeper::start(&line, &home.data, &home.log)
+        Keeper::start("java", &line, &home.data, &home.log)
     }
 
     /// Ready is: every broker that was started is alive and knows all others, and a topic can be created.

@@ -39,18 +39,18 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts `java` with `arguments`, its output appended to `log`. `data` is removed when this value, or this whole
-    /// process, is gone.
+    /// Starts `program` (`java`) with `arguments`, its output appended to `log`. `data` is removed when this value, or
+    /// this whole process, is gone.
     ///
     /// # Errors
     /// When there is no shell or the log can't be written.
-    pub fn start(arguments: &[String], data: &Path, log: &Path) -> Result<Self, String> {
+    pub fn start(program: &str, arguments: &[String], data: &Path, log: &Path) -> Result<Self, String> {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let log_file = open().map_err(|cause| format!("{}: {cause}", log.display()))?;
         let mut shell = Command::new("bash")
             .args(["-c", SHELL, "keeper"])
             .arg(data)
-            .arg("java")
+            .arg(program)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -128,5 +128,53 @@ impl Home {
             log: root.join(format!("{name}.log")),
             properties: root.join(format!("{name}.properties")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::{Home, Keeper};
+    use crate::lab::wait;
+
+    fn sleeper(root: &Path) -> (Keeper, Home) {
+        let home = Home::new(root, "sleeper");
+        fs::create_dir(&home.data).unwrap();
+        (Keeper::start("sleep", &["1000".into()], &home.data, &home.log).unwrap(), home)
+    }
+
+    fn runs(pid: u32) -> bool {
+        // A zombie still has its entry, but no command line any more.
+        fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+    }
+
+    #[test]
+    fn what_is_dropped_is_killed_and_its_data_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let (keeper, home) = sleeper(root.path());
+        let pid = keeper.pid();
+        assert!(runs(pid));
+        drop(keeper);
+        assert!(!runs(pid) && !home.data.exists());
+    }
+
+    #[test]
+    fn what_is_killed_or_dies_leaves_its_data_for_a_restart() {
+        let root = tempfile::tempdir().unwrap();
+        let (keeper, home) = sleeper(root.path());
+        let pid = keeper.pid();
+        keeper.kill();
+        assert!(!runs(pid) && home.data.exists());
+    }
+
+    #[test]
+    fn a_death_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let home = Home::new(root.path(), "short");
+        let mut keeper = Keeper::start("true", &[], &home.data, &home.log).unwrap();
+        wait::until("it is seen to be dead", Duration::from_secs(10), || (!keeper.is_alive()).then_some(()));
     }
 }

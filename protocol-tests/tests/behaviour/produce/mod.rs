@@ -9,12 +9,14 @@
 //! | `time.rs` | timestamps |
 //! | `size.rs` | limits |
 //! | `codecs.rs` | compression and what topics do about it |
+//! | `restart.rs` | what a broker remembers of producers when it comes back |
 //! | `topics.rs` | compacted, old-format and re-created topics |
 
 mod codecs;
 mod flags;
 mod layout;
 mod request;
+mod restart;
 mod sequence;
 mod size;
 mod time;
@@ -29,6 +31,7 @@ use protocol_tests::lab::{Scenario, Site, Topic, Version, wait};
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [
         request::scenarios(),
+        restart::scenarios(),
         layout::scenarios(),
         flags::scenarios(),
         sequence::scenarios(),
