@@ -11,22 +11,21 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-/// `$1` is what to remove when the owner is gone; the rest is the command. The JVM's pid goes to stdout.
+/// `$1` is what to remove when the owner is gone; the rest is the command. The JVM's pid goes to stdout. `read` returns
+/// only when the pipe is closed, and with `-t 0` says whether it is.
 const SHELL: &str = r#"
 data=$1; shift
 exec 3<&0
 "$@" </dev/null >&2 3<&- &
 jvm=$!
 echo "$jvm"
-cat <&3 >/dev/null &
-owner=$!
-wait -n
-if kill -0 "$owner" 2>/dev/null; then
-    kill -KILL "$owner"
-else
-    kill -KILL "$jvm"
-    wait "$jvm"
+( read -r -u 3; kill -KILL "$jvm" ) &
+leash=$!
+wait "$jvm"
+if read -t 0 -u 3; then
     rm -rf -- "$data"
+else
+    kill -KILL "$leash"
 fi
 "#;
 
@@ -156,7 +155,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (keeper, home) = sleeper(root.path());
         let pid = keeper.pid();
-        assert!(runs(pid));
+        // It has no command line in the moment of its exec.
+        wait::until("it runs", Duration::from_secs(10), || runs(pid).then_some(()));
         drop(keeper);
         assert!(!runs(pid) && !home.data.exists());
     }
