@@ -5,7 +5,7 @@ use super::error::{ClusterError, ErrorKind, Node, Place, Subject};
 use super::gather::gather;
 use super::metadata::{Broker, State};
 use super::retry::{Attempts, Jitter, RetryPolicy};
-use crate::kafka::{BrokerId, HostPort, Retry, Side};
+use crate::kafka::{BrokerId, ErrorCode, HostPort, Retry, Side};
 use crate::net::{ConnOptions, Dial, Pool};
 use crate::wire::{ApiKey, Request, frame};
 use std::collections::BTreeMap;
@@ -239,7 +239,7 @@ impl Cluster {
             let wait = self.pause(&mut attempts, begun);
             for (key, answer) in answers {
                 match answer {
-                    Err(error) if error.retry() != Retry::Never && wait.is_some() => {
+                    Err(error) if wait.is_some() && self.may_change(&error, attempts.made()) => {
                         tracing::debug!(%error, attempt = attempts.made(), "asking again");
                         self.forget(&error);
                         left.push(key);
@@ -258,6 +258,14 @@ impl Cluster {
             }
         }
         done
+    }
+
+    /// Whether another attempt behind the `made` ones may bring another answer.
+    fn may_change(&self, error: &ClusterError, made: u32) -> bool {
+        match error.code() {
+            Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => made < self.0.options.retry.unknown,
+            _ => error.retry() != Retry::Never,
+        }
     }
 
     pub(super) fn pause(&self, attempts: &mut Attempts, begun: Instant) -> Option<Duration> {

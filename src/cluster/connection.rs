@@ -106,7 +106,7 @@ impl Connection {
 
     /// The version of an API that is spoken on this connection.
     pub fn version(&self, api: ApiKey) -> Result<i16, VersionError> {
-        self.versions.negotiate(api)
+        self.versions.negotiate(api, api.spoken())
     }
 
     /// Reads record batches; never repeated. The connection may stand still for the request's `max_wait` and as long as
@@ -131,7 +131,7 @@ impl Connection {
         subject: Subject,
         patience: Duration,
     ) -> Result<R::Answer, ClusterError> {
-        let version = match self.version(R::API) {
+        let version = match self.versions.negotiate(R::API, R::VERSIONS) {
             Ok(version) => version,
             Err(error) => return Err(ClusterError::new(self.place(R::API, subject), ErrorKind::Version(error))),
         };

@@ -12,17 +12,21 @@ pub struct RetryPolicy {
     pub most: Duration,
     /// Attempts in all, the first one included.
     pub attempts: u32,
+    /// Attempts in all where a broker does not know a topic or partition: it may be new, but mostly it is not there.
+    pub unknown: u32,
     /// No new attempt begins later than this after the first one began.
     pub total: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// Enough for a leader election and a restarting broker: 12 attempts within a minute.
+    /// Enough for a leader election and a restarting broker: 12 attempts within a minute, and about a second and a half
+    /// for what does not exist.
     fn default() -> Self {
         Self {
             first: Duration::from_millis(50),
             most: Duration::from_secs(8),
             attempts: 12,
+            unknown: 6,
             total: Duration::from_secs(60),
         }
     }

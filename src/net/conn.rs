@@ -10,10 +10,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Requests that may wait to be written; more callers wait for their turn.
 const QUEUE: usize = 64;
+
+/// How long answers are still read after a write failed.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a connection needs to know.
 #[derive(Clone, Debug)]
@@ -70,9 +73,8 @@ impl Conn {
         self.requests.send(outgoing).await.map_err(|_| self.lost(false))?;
         let frame = answer.await.unwrap_or_else(|_| Err(self.lost(true)))?;
         let body = header::body(R::API, version, frame).map_err(CallError::Unreadable)?;
-        let answer = R::decode(version, body).map_err(CallError::Unreadable)?;
-        self.shared.mute(R::throttle(&answer));
-        Ok(answer)
+        self.shared.mute(header::throttle(R::API, version, &body));
+        R::decode(version, body).map_err(CallError::Unreadable)
     }
 
     /// Whether requests can still be sent.
@@ -141,6 +143,9 @@ async fn write(
         };
         shared.register(Waiting { correlation, api, patience, reply });
         if let Err(error) = write_rope(writer, &mut rope, shared).await {
+            // The broker may have answered earlier requests before it closed: what it did say is worth more than
+            // this error. Reading ends the connection by itself when there is no more.
+            sleep(LINGER).await;
             return failed(&error);
         }
     }

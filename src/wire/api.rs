@@ -18,8 +18,21 @@ impl fmt::Display for VersionRange {
     }
 }
 
+/// Where an answer's `throttle_time_ms` stands.
+#[derive(Clone, Copy)]
+pub(super) enum Throttle {
+    /// At its beginning, from this version on.
+    First(i16),
+    /// At its end.
+    Last,
+    /// Somewhere that nobody has to look for: the answer to the first request of a connection.
+    Inside,
+}
+
+use Throttle::{First, Inside, Last};
+
 macro_rules! apis {
-    ($($number:literal $name:ident $min:literal..=$max:literal flexible $flexible:literal)*) => {
+    ($($number:literal $name:ident $min:literal..=$max:literal flexible $flexible:literal throttle $throttle:expr)*) => {
         /// An API of the Kafka protocol that kferry uses.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         pub enum ApiKey {
@@ -48,6 +61,11 @@ macro_rules! apis {
                 match self { $(Self::$name => VersionRange { min: $min, max: $max },)* }
             }
 
+            /// Where an answer says for how long the broker will not read from the connection (KIP-219).
+            pub(super) const fn throttle(self) -> Throttle {
+                match self { $(Self::$name => $throttle,)* }
+            }
+
             /// Whether `version` has compact lengths and tagged fields (KIP-482).
             pub const fn is_flexible(self, version: i16) -> bool {
                 let first: i16 = match self { $(Self::$name => $flexible,)* };
@@ -57,24 +75,25 @@ macro_rules! apis {
     };
 }
 
-// Number, name, versions spoken, first flexible version. A higher version is spoken only where it brings something.
+// Number, name, versions spoken, first flexible version, place of `throttle_time_ms` in the answer. A higher version is
+// spoken only where it brings something.
 apis! {
-    0 Produce 3..=8 flexible 9
-    1 Fetch 4..=11 flexible 12
-    2 ListOffsets 1..=7 flexible 6
-    3 Metadata 1..=12 flexible 9
-    9 OffsetFetch 2..=8 flexible 6
-    10 FindCoordinator 0..=4 flexible 3
-    15 DescribeGroups 0..=5 flexible 5
-    16 ListGroups 0..=5 flexible 3
-    18 ApiVersions 0..=3 flexible 3
-    19 CreateTopics 2..=7 flexible 5
-    22 InitProducerId 0..=2 flexible 2
-    32 DescribeConfigs 0..=4 flexible 4
-    33 AlterConfigs 0..=0 flexible 2
-    44 IncrementalAlterConfigs 0..=0 flexible 1
-    69 ConsumerGroupDescribe 0..=0 flexible 0
-    89 StreamsGroupDescribe 0..=0 flexible 0
+    0 Produce 3..=8 flexible 9 throttle Last
+    1 Fetch 4..=11 flexible 12 throttle First(1)
+    2 ListOffsets 1..=7 flexible 6 throttle First(2)
+    3 Metadata 1..=12 flexible 9 throttle First(3)
+    9 OffsetFetch 2..=8 flexible 6 throttle First(3)
+    10 FindCoordinator 0..=4 flexible 3 throttle First(1)
+    15 DescribeGroups 0..=5 flexible 5 throttle First(1)
+    16 ListGroups 0..=5 flexible 3 throttle First(1)
+    18 ApiVersions 0..=3 flexible 3 throttle Inside
+    19 CreateTopics 2..=7 flexible 5 throttle First(2)
+    22 InitProducerId 0..=2 flexible 2 throttle First(0)
+    32 DescribeConfigs 0..=4 flexible 4 throttle First(0)
+    33 AlterConfigs 0..=0 flexible 2 throttle First(0)
+    44 IncrementalAlterConfigs 0..=0 flexible 1 throttle First(0)
+    69 ConsumerGroupDescribe 0..=0 flexible 0 throttle First(0)
+    89 StreamsGroupDescribe 0..=0 flexible 0 throttle First(0)
 }
 
 impl ApiKey {
@@ -128,9 +147,8 @@ impl Versions {
         self.0.get(&api.number()).copied()
     }
 
-    /// The highest version that both speak.
-    pub fn negotiate(&self, api: ApiKey) -> Result<i16, VersionError> {
-        let ours = api.spoken();
+    /// The highest version of an API that both speak, `ours` being what kferry speaks.
+    pub fn negotiate(&self, api: ApiKey, ours: VersionRange) -> Result<i16, VersionError> {
         let theirs = self.theirs(api).ok_or(VersionError::Absent { api, ours })?;
         let common = ours.max.min(theirs.max);
         let in_both = common >= ours.min && common >= theirs.min;
@@ -148,14 +166,16 @@ mod tests {
 
     #[test]
     fn the_highest_common_version_is_taken() {
-        assert_eq!(broker(0, 5).negotiate(ApiKey::Fetch), Ok(5));
-        assert_eq!(broker(0, 17).negotiate(ApiKey::Fetch), Ok(11));
-        assert_eq!(broker(11, 17).negotiate(ApiKey::Fetch), Ok(11));
+        assert_eq!(broker(0, 5).negotiate(ApiKey::Fetch, ApiKey::Fetch.spoken()), Ok(5));
+        assert_eq!(broker(0, 17).negotiate(ApiKey::Fetch, ApiKey::Fetch.spoken()), Ok(11));
+        assert_eq!(broker(11, 17).negotiate(ApiKey::Fetch, ApiKey::Fetch.spoken()), Ok(11));
     }
 
     #[test]
     fn without_a_common_version_both_ranges_are_named() {
-        let text = |versions: Versions| versions.negotiate(ApiKey::Fetch).map_err(|error| error.to_string());
+        let text = |versions: Versions| {
+            versions.negotiate(ApiKey::Fetch, ApiKey::Fetch.spoken()).map_err(|error| error.to_string())
+        };
         assert_eq!(text(broker(0, 3)), Err("Fetch: the broker speaks versions 0 to 3, kferry 4 to 11".into()));
         assert_eq!(text(broker(12, 12)), Err("Fetch: the broker speaks versions 12, kferry 4 to 11".into()));
         let absent = Err("Fetch: the broker does not have it; kferry speaks versions 4 to 11".into());
@@ -164,7 +184,7 @@ mod tests {
 
     #[test]
     fn an_inverted_range_has_no_version() {
-        assert!(broker(9, 5).negotiate(ApiKey::Fetch).is_err());
+        assert!(broker(9, 5).negotiate(ApiKey::Fetch, ApiKey::Fetch.spoken()).is_err());
     }
 
     #[test]

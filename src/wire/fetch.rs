@@ -152,10 +152,6 @@ impl Request for FetchRequest {
         })?;
         Ok(FetchAnswer { throttle, error, partitions: topics.into_iter().flatten().collect() })
     }
-
-    fn throttle(answer: &FetchAnswer) -> Duration {
-        answer.throttle
-    }
 }
 
 fn partition(

@@ -1,7 +1,9 @@
 //! The header of a request (versions 1 and 2) and of an answer (versions 0 and 1).
 
+use super::api::Throttle;
 use super::{ApiKey, Reader, Rope, WireError};
 use bytes::{Buf, BufMut, Bytes};
+use std::time::Duration;
 
 /// Puts length and header in front of a request's body. `correlation` comes back with the answer. Fails where the client
 /// id or the whole request is longer than the protocol can say.
@@ -42,6 +44,20 @@ pub fn body(api: ApiKey, version: i16, mut answer: Bytes) -> Result<Bytes, WireE
     Ok(answer)
 }
 
+/// The longest throttling that is believed; brokers' quotas measure over some seconds.
+const MOST_THROTTLE: Duration = Duration::from_secs(300);
+
+/// For how long the broker will not read from this connection after the answer with this body (KIP-219).
+pub fn throttle(api: ApiKey, version: i16, body: &[u8]) -> Duration {
+    let bytes = match api.throttle() {
+        Throttle::First(since) if version >= since => body.first_chunk(),
+        Throttle::Last => body.last_chunk(),
+        Throttle::First(_) | Throttle::Inside => None,
+    };
+    let milliseconds = bytes.map_or(0, |bytes| i32::from_be_bytes(*bytes));
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default()).min(MOST_THROTTLE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +82,18 @@ mod tests {
             request.map_err(|error| error.to_string()),
             Err("the request can't be written: the client id has 40000 bytes".to_owned())
         );
+    }
+
+    #[test]
+    fn an_answer_says_how_long_the_broker_is_mute() {
+        let throttle = |api, version, body: &[u8]| throttle(api, version, body).as_millis();
+        assert_eq!(throttle(ApiKey::Metadata, 3, &[0, 0, 3, 0xe8, 9, 9, 9, 9]), 1_000);
+        assert_eq!(throttle(ApiKey::Metadata, 2, &[0, 0, 3, 0xe8, 9, 9, 9, 9]), 0);
+        assert_eq!(throttle(ApiKey::Produce, 8, &[9, 9, 9, 9, 0, 0, 3, 0xe8]), 1_000);
+        assert_eq!(throttle(ApiKey::ApiVersions, 3, &[0, 0, 3, 0xe8]), 0);
+        assert_eq!(throttle(ApiKey::Fetch, 11, &[0xff; 4]), 0, "a negative one");
+        assert_eq!(throttle(ApiKey::Fetch, 11, &[0x7f; 4]), MOST_THROTTLE.as_millis(), "24 days");
+        assert_eq!(throttle(ApiKey::Fetch, 11, &[]), 0);
     }
 
     #[test]

@@ -22,7 +22,6 @@ mod read;
 mod rope;
 
 use bytes::Bytes;
-use std::time::Duration;
 
 pub use api::{ApiKey, VersionError, VersionRange, Versions};
 pub use error::WireError;
@@ -34,6 +33,8 @@ use read::Reader;
 pub trait Request {
     /// Its API.
     const API: ApiKey;
+    /// The versions it is spoken at.
+    const VERSIONS: VersionRange = Self::API.spoken();
     /// What a broker answers, in plain types.
     type Answer;
 
@@ -43,12 +44,6 @@ pub trait Request {
     /// Reads an answer's body at `version`; `body` starts behind the header. Never panics and never allocates more than
     /// a small multiple of `body`.
     fn decode(version: i16, body: Bytes) -> Result<Self::Answer, WireError>;
-
-    /// For how long the broker will not read from this connection after this answer (KIP-219); zero where the answer
-    /// does not say.
-    fn throttle(_answer: &Self::Answer) -> Duration {
-        Duration::ZERO
-    }
 }
 
 #[cfg(test)]

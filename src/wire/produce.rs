@@ -105,10 +105,6 @@ impl Request for ProduceRequest {
         })?;
         Ok(ProduceAnswer { throttle: reader.throttle()?, partitions: topics.into_iter().flatten().collect() })
     }
-
-    fn throttle(answer: &ProduceAnswer) -> Duration {
-        answer.throttle
-    }
 }
 
 fn partition(version: i16, topic: &TopicName, reader: &mut Reader<'_>) -> Result<ProducedPartition, WireError> {

@@ -22,6 +22,7 @@ const STABLE: RetryPolicy = RetryPolicy {
     first: Duration::from_millis(100),
     most: Duration::from_secs(2),
     attempts: 10,
+    unknown: 10,
     total: Duration::from_secs(10),
 };
 

@@ -4,12 +4,14 @@ use crate::cluster::calls::offsets::Edge;
 use crate::cluster::client::Cluster;
 use crate::cluster::connection::Use;
 use crate::cluster::error::{ClusterError, ErrorKind, Subject};
-use crate::kafka::{ErrorCode, TopicName, TopicPartition};
+use crate::cluster::retry::Attempts;
+use crate::kafka::{ErrorCode, Retry, TopicName, TopicPartition};
 use crate::wire::ApiKey;
 use crate::wire::messages::{CreateTopics, CreatedTopic, NewTopic};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// How long the controller may take for a request.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -96,7 +98,8 @@ impl Cluster {
         Ok(answer.topics.into_iter().map(checked).collect())
     }
 
-    /// A new topic's leaders may refuse for some moments; ListOffsets is repeated until they serve or time is up.
+    /// A new topic may be unknown to some brokers for a while, and its leaders may refuse at first: ListOffsets is
+    /// repeated until all serve, or the retry policy ends it.
     async fn wait_for_leaders(
         &self,
         specs: &BTreeMap<TopicName, &NewTopic>,
@@ -107,10 +110,17 @@ impl Cluster {
             let name = topic.name.clone();
             (0..topic.partitions).map(move |partition| TopicPartition::new(name.clone(), partition))
         };
-        let partitions: Vec<_> = specs.values().filter(is_created).flat_map(partitions).collect();
-        for (at, listed) in self.list_offsets(Edge::LogEnd, &partitions).await {
-            if let Err(error) = listed {
-                created.insert(at.topic, Err(error));
+        let mut left: Vec<_> = specs.values().filter(is_created).flat_map(partitions).collect();
+        let (begun, mut attempts) = (Instant::now(), Attempts::new(self.0.options.retry));
+        loop {
+            let listed = self.list_offsets(Edge::LogEnd, &left).await;
+            let failed: BTreeMap<_, _> =
+                listed.into_iter().filter_map(|(at, listed)| Some((at, listed.err()?))).collect();
+            left = failed.keys().cloned().collect();
+            let is_final = failed.values().any(|error| error.retry() == Retry::Never);
+            match self.pause(&mut attempts, begun).filter(|_| !failed.is_empty() && !is_final) {
+                Some(wait) => sleep(wait).await,
+                None => return created.extend(failed.into_iter().map(|(at, error)| (at.topic, Err(error)))),
             }
         }
     }

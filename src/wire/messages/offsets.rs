@@ -59,6 +59,11 @@ impl Request for ListOffsets {
     type Answer = ListOffsetsAnswer;
 
     fn encode(&self, version: i16) -> Result<Rope, WireError> {
+        // An older broker would take it for a time before 1970 and answer the first record.
+        if version < 7 && self.partitions.iter().any(|entry| entry.timestamp == -3) {
+            let reason = format!("version {version} can't ask for the largest timestamp; brokers from 3.0 on can");
+            return Err(WireError::Unwritable { reason });
+        }
         let asked = |entry: &ListOffsetsPartition| {
             let epoch = entry.leader_epoch.filter(|_| version >= 4).map_or(-1, LeaderEpoch::get);
             Asked::default()

@@ -1,4 +1,4 @@
-use super::{answer, as_read_by_a_broker, text, versions, written};
+use super::{answer, as_read_by_a_broker, text, unwritable, versions, written};
 use crate::kafka::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, TopicId};
 use crate::kafka::{TopicName, TopicPartition};
 use crate::wire::fetch::Isolation;
@@ -27,7 +27,7 @@ fn every_version_of_what_a_broker_speaks_is_read() {
         let later = ApiVersion::default().with_api_key(999).with_min_version(0).with_max_version(0);
         let response = kafka::ApiVersionsResponse::default().with_api_keys(vec![fetch, later]);
         let read = answer::<ApiVersions>(&response, version);
-        assert_eq!(read.versions.negotiate(ApiKey::Fetch), Ok(11));
+        assert_eq!(read.versions.negotiate(ApiKey::Fetch, ApiKey::Fetch.spoken()), Ok(11));
     }
 }
 
@@ -148,6 +148,17 @@ fn list_offsets_is_asked_and_answered_in_every_version() {
         };
         assert_eq!(read.partitions, [expected]);
     }
+}
+
+#[test]
+fn an_old_broker_is_never_asked_for_the_largest_timestamp() {
+    let at = TopicPartition::new("t", 7);
+    let partitions = vec![ListOffsetsPartition { at, leader_epoch: None, timestamp: -3 }];
+    let request = ListOffsets { replica: BrokerId(-1), isolation: Isolation::ReadUncommitted, partitions };
+    assert!(request.encode(7).is_ok());
+    let expected =
+        "the request can't be written: version 6 can't ask for the largest timestamp; brokers from 3.0 on can";
+    assert_eq!(unwritable(&request, 6), expected);
 }
 
 #[test]
