@@ -1,7 +1,7 @@
 //! A connection to one broker that knows which versions the broker speaks.
 
 use super::error::{ClusterError, ErrorKind, Node, Place, Subject};
-use crate::kafka::{ErrorCode, Side};
+use crate::kafka::{ErrorCode, Side, TopicPartition};
 use crate::net::{Cause, Conn, ConnOptions, Dial};
 use crate::wire::fetch::{FetchAnswer, FetchRequest};
 use crate::wire::messages::{ApiVersions, ApiVersionsAnswer};
@@ -88,6 +88,14 @@ fn versions(answer: ApiVersionsAnswer) -> Result<Versions, ErrorKind> {
     }
 }
 
+/// The partition a request is about, if it is one.
+fn about<'a>(mut partitions: impl Iterator<Item = &'a TopicPartition>) -> Subject {
+    match (partitions.next(), partitions.next()) {
+        (Some(at), None) => Subject::Partition(at.clone()),
+        _ => Subject::Whole,
+    }
+}
+
 impl Connection {
     /// The broker at the other end.
     pub fn broker(&self) -> &Node {
@@ -112,12 +120,14 @@ impl Connection {
     /// Reads record batches; never repeated. The connection may stand still for the request's `max_wait` and as long as
     /// any other request.
     pub async fn fetch(&self, request: &FetchRequest) -> Result<FetchAnswer, ClusterError> {
-        self.ask(request, Subject::Whole, self.patience.saturating_add(request.max_wait)).await
+        let subject = about(request.partitions.iter().map(|partition| &partition.at));
+        self.ask(request, subject, self.patience.saturating_add(request.max_wait)).await
     }
 
     /// Appends record batches; never repeated. [`ClusterError::sent`] tells whether the broker may have got them.
     pub async fn produce(&self, request: &ProduceRequest) -> Result<ProduceAnswer, ClusterError> {
-        self.ask(request, Subject::Whole, self.patience.saturating_add(request.timeout)).await
+        let subject = about(request.partitions.iter().map(|partition| &partition.at));
+        self.ask(request, subject, self.patience.saturating_add(request.timeout)).await
     }
 
     /// One question, asked once.

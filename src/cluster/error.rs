@@ -218,26 +218,32 @@ impl fmt::Display for ClusterError {
 impl Place {
     /// What was tried, up to the preposition in front of the place.
     fn tried(&self) -> String {
-        let subject = &self.subject;
         let Some(api) = self.api else { return "connect to".to_owned() };
-        match api {
-            ApiKey::Produce => format!("append to {subject} on"),
-            ApiKey::Fetch => format!("read {subject} from"),
-            ApiKey::ListOffsets => format!("look up offsets of {subject} on"),
-            ApiKey::Metadata if *subject == Subject::Whole => "ask for brokers and topics of".to_owned(),
-            ApiKey::Metadata => format!("look up {subject} on"),
-            ApiKey::OffsetFetch => format!("read the committed offsets of {subject} from"),
-            ApiKey::FindCoordinator => format!("find the coordinator of {subject} on"),
-            ApiKey::DescribeGroups | ApiKey::ConsumerGroupDescribe | ApiKey::StreamsGroupDescribe => {
-                format!("describe {subject} on")
-            }
-            ApiKey::ListGroups => "list the groups of".to_owned(),
-            ApiKey::ApiVersions => "connect to".to_owned(),
-            ApiKey::CreateTopics => format!("create {subject} on"),
-            ApiKey::InitProducerId => "get a producer id from".to_owned(),
-            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => format!("set configs of {subject} on"),
-            ApiKey::DescribeConfigs if *subject == Subject::Whole => "read the configs of".to_owned(),
-            ApiKey::DescribeConfigs => format!("read the configs of {subject} from"),
+        let (what, preposition) = match api {
+            ApiKey::Produce => ("append to", "on"),
+            ApiKey::Fetch => ("read", "from"),
+            ApiKey::ListOffsets => ("look up offsets of", "on"),
+            ApiKey::Metadata => ("look up", "on"),
+            ApiKey::OffsetFetch => ("read the committed offsets of", "from"),
+            ApiKey::FindCoordinator => ("find the coordinator of", "on"),
+            ApiKey::DescribeGroups | ApiKey::ConsumerGroupDescribe | ApiKey::StreamsGroupDescribe => ("describe", "on"),
+            ApiKey::ListGroups => return "list the groups of".to_owned(),
+            ApiKey::ApiVersions => return "connect to".to_owned(),
+            ApiKey::CreateTopics => ("create", "on"),
+            ApiKey::InitProducerId => return "get a producer id from".to_owned(),
+            ApiKey::DescribeConfigs => ("read the configs of", "from"),
+            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => ("set the configs of", "on"),
+        };
+        let all = match api {
+            ApiKey::Metadata => "brokers and topics",
+            ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets => "partitions",
+            ApiKey::CreateTopics | ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => "topics",
+            ApiKey::DescribeConfigs => "topics or the broker",
+            _ => "groups",
+        };
+        match &self.subject {
+            Subject::Whole => format!("{what} {all} {preposition}"),
+            subject => format!("{what} {subject} {preposition}"),
         }
     }
 }
@@ -245,7 +251,7 @@ impl Place {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole => f.write_str("all that was asked for"),
+            Self::Whole => f.write_str("the cluster"),
             Self::Topic(topic) => write!(f, "topic {topic}"),
             Self::Partition(at) => write!(f, "{at}"),
             Self::Group(group) => write!(f, "group {group}"),

@@ -3,12 +3,12 @@
 use super::cut;
 use crate::cluster::client::Cluster;
 use crate::cluster::connection::{Connection, Use};
-use crate::cluster::error::{ClusterError, Subject};
+use crate::cluster::error::{ClusterError, ErrorKind, Subject};
 use crate::cluster::gather::gather;
 use crate::kafka::{BrokerId, ErrorCode, GroupId};
 use crate::wire::messages::{
-    ConsumerGroupDescribe, DescribeGroups, DescribeGroupsAnswer, DescribedGroup, ListGroups, ListGroupsAnswer,
-    ListedGroup, Member, StreamsGroupDescribe,
+    ClusterRights, ConsumerGroupDescribe, DescribeGroups, DescribeGroupsAnswer, DescribedGroup, ListGroups,
+    ListGroupsAnswer, ListedGroup, Member, StreamsGroupDescribe,
 };
 use crate::wire::{ApiKey, Request};
 use std::collections::BTreeMap;
@@ -22,7 +22,8 @@ const MOST: usize = 100;
 pub struct GroupList {
     /// Every group that some broker coordinates and kferry may see.
     pub groups: BTreeMap<GroupId, Group>,
-    /// Whether a broker refused the list for want of permission, so that groups may be missing.
+    /// Whether groups may be missing for want of permission: a broker refused its list, or kferry's user may not describe
+    /// the cluster, so that brokers leave out what it may not see. Brokers before 2.3 don't tell the latter.
     pub incomplete: bool,
 }
 
@@ -65,7 +66,7 @@ impl Cluster {
                 let cluster = self.clone();
                 async move { (broker.id, cluster.list_groups_of(broker.id).await) }
             });
-            let mut list = GroupList { groups: BTreeMap::new(), incomplete: false };
+            let mut list = GroupList { groups: BTreeMap::new(), incomplete: !self.sees_all_groups().await? };
             for (coordinator, answer) in gather(asked).await {
                 match answer {
                     Ok(answer) => {
@@ -81,6 +82,14 @@ impl Cluster {
             Ok(list)
         })
         .await
+    }
+
+    async fn sees_all_groups(&self) -> Result<bool, ClusterError> {
+        match self.ask_any(&ClusterRights, Subject::Whole).await {
+            Ok((_, rights)) => Ok(rights.describe),
+            Err(ClusterError { kind: ErrorKind::Version(_), .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     async fn list_groups_of(&self, broker: BrokerId) -> Result<ListGroupsAnswer, ClusterError> {

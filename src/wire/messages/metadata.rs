@@ -1,10 +1,10 @@
-//! Metadata: brokers, topics, partitions and their leaders.
+//! Metadata: brokers, topics, partitions and their leaders; and what kferry may do in the cluster.
 //!
 //! Version 2 added the cluster id, 4 the promise not to create topics, 7 the leader epoch, 10 the topic id (KIP-516).
 
 use super::{owned, string, write};
 use crate::kafka::{BrokerId, ErrorCode, LeaderEpoch, PartitionId, TopicId, TopicName};
-use crate::wire::{ApiKey, Reader, Request, Rope, WireError};
+use crate::wire::{ApiKey, Reader, Request, Rope, VersionRange, WireError};
 use bytes::Bytes;
 use kafka_protocol::messages::{MetadataRequest, metadata_request::MetadataRequestTopic};
 
@@ -96,6 +96,45 @@ impl Request for Metadata {
         let controller = node(reader.i32("controller_id")?);
         let topics = reader.array("topics", |reader| topic(version, reader))?;
         Ok(MetadataAnswer { brokers, cluster_id, controller, topics })
+    }
+}
+
+/// Asks what kferry's user may do with the cluster as a whole. Only the versions 8 to 10 say (brokers from 2.3 on).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterRights;
+
+/// A broker's answer to [`ClusterRights`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterRightsAnswer {
+    /// Whether the user may describe the cluster: without that right brokers leave groups out of their lists in silence.
+    pub describe: bool,
+}
+
+/// The number of the operation DESCRIBE among the rights.
+const DESCRIBE: i32 = 8;
+
+impl Request for ClusterRights {
+    const API: ApiKey = ApiKey::Metadata;
+    const VERSIONS: VersionRange = VersionRange { min: 8, max: 10 };
+    type Answer = ClusterRightsAnswer;
+
+    fn encode(&self, version: i16) -> Result<Rope, WireError> {
+        let request = MetadataRequest::default()
+            .with_topics(Some(Vec::new()))
+            .with_allow_auto_topic_creation(false)
+            .with_include_cluster_authorized_operations(true);
+        write(&request, version)
+    }
+
+    fn decode(version: i16, body: Bytes) -> Result<ClusterRightsAnswer, WireError> {
+        let mut reader = super::reader::<Self>(version, &body);
+        reader.throttle()?;
+        reader.array("brokers", broker)?;
+        reader.nullable_text("cluster_id")?;
+        reader.i32("controller_id")?;
+        reader.array("topics", |reader| topic(version, reader))?;
+        let rights = reader.i32("cluster_authorized_operations")?;
+        Ok(ClusterRightsAnswer { describe: rights & (1 << DESCRIBE) != 0 })
     }
 }
 

@@ -20,7 +20,9 @@ pub use described::{ConsumerGroupDescribe, StreamsGroupDescribe};
 pub use groups::{
     DescribeGroups, DescribeGroupsAnswer, DescribedGroup, ListGroups, ListGroupsAnswer, ListedGroup, Member,
 };
-pub use metadata::{Metadata, MetadataAnswer, MetadataBroker, MetadataPartition, MetadataTopic};
+pub use metadata::{
+    ClusterRights, ClusterRightsAnswer, Metadata, MetadataAnswer, MetadataBroker, MetadataPartition, MetadataTopic,
+};
 pub use offsets::{ListOffsets, ListOffsetsAnswer, ListOffsetsPartition, ListedPartition};
 pub use producer::{InitProducerId, InitProducerIdAnswer};
 pub use topics::{CreateTopics, CreateTopicsAnswer, CreatedTopic, NewTopic};

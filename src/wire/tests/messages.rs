@@ -113,6 +113,19 @@ fn every_version_of_metadata_is_read() {
 }
 
 #[test]
+fn the_right_to_describe_the_cluster_is_read() {
+    for version in 8..=10 {
+        let read: kafka::MetadataRequest = as_read_by_a_broker(&ClusterRights, version);
+        assert!(read.include_cluster_authorized_operations && !read.allow_auto_topic_creation);
+        assert_eq!(read.topics.map(|topics| topics.len()), Some(0));
+        for (rights, describe) in [(0b1_0000_0000, true), (0b0_1111_1111, false)] {
+            let response = metadata(version).with_cluster_authorized_operations(rights);
+            assert_eq!(answer::<ClusterRights>(&response, version), ClusterRightsAnswer { describe });
+        }
+    }
+}
+
+#[test]
 fn list_offsets_is_asked_and_answered_in_every_version() {
     let partition = |topic: &str| ListOffsetsPartition {
         at: TopicPartition::new(topic, 7),

@@ -15,8 +15,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 /// The versions that are spoken of a request.
 fn versions<R: Request>() -> std::ops::RangeInclusive<i16> {
-    let spoken = R::API.spoken();
-    spoken.min..=spoken.max
+    R::VERSIONS.min..=R::VERSIONS.max
 }
 
 /// What a broker's codec makes of our request; all of it must be read.

@@ -1,0 +1,175 @@
+use super::*;
+use crate::kafka::GroupId;
+use bytes::BufMut;
+use std::collections::BTreeMap;
+
+fn groups(ids: &[&str]) -> Vec<GroupId> {
+    ids.iter().map(|id| GroupId::from(*id)).collect()
+}
+
+fn is_send<T: Send>(value: T) -> T {
+    value
+}
+
+/// Callers run these in tasks of their own.
+#[tokio::test(start_paused = true)]
+async fn every_call_can_move_between_threads() {
+    let script = Script::new(|asked| match asked.api {
+        API_VERSIONS => versions(asked, &SPOKEN),
+        _ => metadata(&[]),
+    });
+    let cluster = script.connect().await;
+    drop(is_send(cluster.metadata(None)));
+    drop(is_send(cluster.leader(&at(0))));
+    drop(is_send(cluster.list_groups()));
+    drop(is_send(cluster.describe_groups(&[])));
+    drop(is_send(cluster.committed(&[])));
+    drop(is_send(cluster.list_offsets(Edge::Latest, &[])));
+    drop(is_send(cluster.find_offsets(Moment::Newest, &[])));
+    drop(is_send(cluster.topic_configs(&[])));
+    drop(is_send(cluster.broker_configs()));
+    drop(is_send(cluster.create_topics(&[], true)));
+    drop(is_send(cluster.init_producer_id()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_moved_coordinator_is_followed() {
+    let script = Script::new(|asked| match (asked.api, asked.port) {
+        (API_VERSIONS, _) => versions(asked, &SPOKEN),
+        (METADATA, _) => metadata(&[]),
+        (FIND_COORDINATOR, _) => coordinator(if asked.before == 0 { 1 } else { 2 }),
+        (_, 101) => commit(ErrorCode::NONE, ErrorCode::NOT_COORDINATOR),
+        _ => commit(ErrorCode::NONE, ErrorCode::NONE),
+    });
+    let commits = script.connect().await.committed(&groups(&["g"])).await;
+    let expected =
+        Committed { at: at(0), offset: Offset(7), leader_epoch: None, metadata: String::new(), stable: true };
+    assert_eq!(commits[&GroupId::from("g")], Ok(vec![expected]));
+    assert_eq!((script.count(Some(101), OFFSET_FETCH), script.count(Some(102), OFFSET_FETCH)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_groups_are_asked_for_without_waiting_for_each_other() {
+    let script = Script::new(|asked| match asked.api {
+        API_VERSIONS => versions(asked, &SPOKEN),
+        METADATA => metadata(&[]),
+        FIND_COORDINATOR => coordinator(1),
+        _ => commit(ErrorCode::NONE, ErrorCode::NONE),
+    });
+    let cluster = script.connect().await;
+    let ids: Vec<_> = (0..1_000).map(|id| GroupId::from(format!("g{id}"))).collect();
+    let commits = cluster.committed(&ids).await;
+    assert_eq!(commits.values().filter(|commits| commits.as_ref().is_ok_and(|list| list.len() == 1)).count(), 1_000);
+    assert_eq!(script.count(None, OFFSET_FETCH), 1_000, "one group per request in version 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_may_not_be_read_fails_alone() {
+    let script = Script::new(|asked| match asked.api {
+        API_VERSIONS => versions(asked, &SPOKEN),
+        METADATA => metadata(&[]),
+        FIND_COORDINATOR => coordinator(1),
+        _ if asked.before == 0 => commit(ErrorCode::NONE, ErrorCode::GROUP_AUTHORIZATION_FAILED),
+        _ => commit(ErrorCode::NONE, ErrorCode::NONE),
+    });
+    let commits = script.connect().await.committed(&groups(&["a", "b"])).await;
+    let error = commits[&GroupId::from("a")].as_ref().expect_err("denied");
+    assert_eq!(
+        error.to_string(),
+        "cannot read the committed offsets of group a from the source's broker 1 (kafka:101): GROUP_AUTHORIZATION_FAILED"
+    );
+    assert!(commits[&GroupId::from("b")].is_ok());
+}
+
+/// OffsetFetch version 7: t/0 with an error, or a commit at 7; t/1 with a commit at 8.
+fn stable_commit(error: ErrorCode) -> Reply {
+    let mut out = vec![0]; // the header's tags
+    out.put_i32(0);
+    out.put_slice(&[2, 2, b't', 3]);
+    for (partition, error, offset) in [(0, error, 7), (1, ErrorCode::NONE, 8)] {
+        out.put_i32(partition);
+        out.put_i64(if error == ErrorCode::NONE { offset } else { -1 });
+        out.put_i32(-1);
+        out.put_u8(0);
+        out.put_i16(error.0);
+        out.put_u8(0);
+    }
+    out.put_u8(0);
+    out.put_i16(0);
+    out.put_u8(0);
+    Reply::Body(out)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_of_a_transaction_that_stays_open_is_waited_for_then_marked() {
+    let spoken = SPOKEN.map(|(api, version)| (api, if api == OFFSET_FETCH { 7 } else { version }));
+    let script = Script::new(move |asked| match asked.api {
+        API_VERSIONS => versions(asked, &spoken),
+        METADATA => metadata(&[]),
+        FIND_COORDINATOR => coordinator(1),
+        _ if asked.before < 10 => stable_commit(ErrorCode::UNSTABLE_OFFSET_COMMIT),
+        _ => stable_commit(ErrorCode::NONE),
+    });
+    let cluster = script.connect().await;
+    let begun = Instant::now();
+    let commits = cluster.committed(&groups(&["g"])).await;
+    assert!(begun.elapsed() >= Duration::from_secs(5) && begun.elapsed() <= Duration::from_secs(10));
+    let list = commits[&GroupId::from("g")].as_ref().expect("the decided commits");
+    let seen: Vec<_> = list.iter().map(|commit| (commit.at.partition.0, commit.offset, commit.stable)).collect();
+    assert_eq!(seen, [(0, Offset(7), false), (1, Offset(8), true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_refuses_its_list_makes_it_incomplete() {
+    let script = Script::new(|asked| match (asked.api, asked.port) {
+        (API_VERSIONS, _) => versions(asked, &SPOKEN),
+        (METADATA, _) => metadata(&[]),
+        (_, 101) => Reply::Body(vec![0, 31, 0, 0, 0, 0]),
+        _ => Reply::Body(vec![0, 0, 0, 0, 0, 1, 0, 1, b'g', 0, 0]),
+    });
+    let list = script.connect().await.list_groups().await.expect("a list");
+    assert!(list.incomplete);
+    let group = Group { protocol_type: String::new(), state: None, kind: None, coordinator: BrokerId(2) };
+    assert_eq!(list.groups, BTreeMap::from([(GroupId::from("g"), group)]));
+}
+
+/// CreateTopics version 2: topic t.
+fn created(error: ErrorCode) -> Reply {
+    let mut out = Vec::new();
+    out.put_i32(0);
+    out.put_i32(1);
+    text(&mut out, "t");
+    out.put_i16(error.0);
+    out.put_i16(-1);
+    Reply::Body(out)
+}
+
+fn creation(answers: &'static [Option<ErrorCode>]) -> Arc<Script> {
+    let spoken = [&SPOKEN[..], &[(CREATE_TOPICS, 2)]].concat();
+    Script::new(move |asked| match asked.api {
+        API_VERSIONS => versions(asked, &spoken),
+        METADATA => metadata(&[1]),
+        CREATE_TOPICS => answers[asked.before].map_or(Reply::Close, created),
+        _ if asked.before < 3 => offsets(&[(0, ErrorCode::NOT_LEADER_OR_FOLLOWER, -1)]),
+        _ => offsets(&[(0, ErrorCode::NONE, 0)]),
+    })
+}
+
+async fn create(script: &Arc<Script>) -> Result<(), ClusterError> {
+    let topic = NewTopic { name: "t".into(), partitions: 1, replication_factor: 1, configs: BTreeMap::new() };
+    script.connect().await.create_topics(&[topic], false).await.remove(&"t".into()).expect("an answer")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_created_topic_is_there_when_its_leaders_serve() {
+    let script = creation(&[Some(ErrorCode::NONE)]);
+    assert_eq!(create(&script).await, Ok(()));
+    assert_eq!(script.count(None, LIST_OFFSETS), 4, "refused three times, then served");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_exists_after_an_unclear_answer_is_ours() {
+    assert_eq!(create(&creation(&[None, Some(ErrorCode::TOPIC_ALREADY_EXISTS)])).await, Ok(()));
+    let error = create(&creation(&[Some(ErrorCode::TOPIC_ALREADY_EXISTS)])).await.expect_err("somebody else's");
+    assert_eq!(error.code(), Some(ErrorCode::TOPIC_ALREADY_EXISTS));
+}
