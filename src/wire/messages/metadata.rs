@@ -107,11 +107,14 @@ pub struct ClusterRights;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ClusterRightsAnswer {
     /// Whether the user may describe the cluster: without that right brokers leave groups out of their lists in silence.
+    /// A broker that does not say counts as a yes.
     pub describe: bool,
 }
 
 /// The number of the operation DESCRIBE among the rights.
 const DESCRIBE: i32 = 8;
+/// What stands where a broker does not say.
+const OMITTED: i32 = i32::MIN;
 
 impl Request for ClusterRights {
     const API: ApiKey = ApiKey::Metadata;
@@ -134,7 +137,7 @@ impl Request for ClusterRights {
         reader.i32("controller_id")?;
         reader.array("topics", |reader| topic(version, reader))?;
         let rights = reader.i32("cluster_authorized_operations")?;
-        Ok(ClusterRightsAnswer { describe: rights & (1 << DESCRIBE) != 0 })
+        Ok(ClusterRightsAnswer { describe: rights == OMITTED || rights & (1 << DESCRIBE) != 0 })
     }
 }
 

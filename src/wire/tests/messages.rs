@@ -118,7 +118,7 @@ fn the_right_to_describe_the_cluster_is_read() {
         let read: kafka::MetadataRequest = as_read_by_a_broker(&ClusterRights, version);
         assert!(read.include_cluster_authorized_operations && !read.allow_auto_topic_creation);
         assert_eq!(read.topics.map(|topics| topics.len()), Some(0));
-        for (rights, describe) in [(0b1_0000_0000, true), (0b0_1111_1111, false)] {
+        for (rights, describe) in [(0b1_0000_0000, true), (0b0_1111_1111, false), (0, false), (i32::MIN, true)] {
             let response = metadata(version).with_cluster_authorized_operations(rights);
             assert_eq!(answer::<ClusterRights>(&response, version), ClusterRightsAnswer { describe });
         }
