@@ -43,7 +43,7 @@ async fn a_cluster_that_nobody_answers_for_names_every_address() {
     let error = script.connect_to(&[1, 2, 100]).await.expect_err("nobody answers");
     assert_eq!(
         error.to_string(),
-        "cannot look up brokers and topics on the source: no bootstrap address answers; \
+        "cannot connect to the source: no bootstrap address answers; \
          kafka:1: 127.0.0.1:1: refused; kafka:2: 127.0.0.1:2: refused; \
          kafka:100: the connection was closed before anything was answered; is it a TLS port, or a proxy in between?"
     );
