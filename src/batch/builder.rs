@@ -7,9 +7,6 @@ use crate::batch::records::Record;
 use crate::kafka::cursor::{put_varint, varint_len};
 use crate::kafka::{Offset, Span};
 
-/// The most bytes a record takes beside its content: its length, attributes, timestamp delta and offset delta.
-const MOST_FRAMING: usize = 5 + 1 + 10 + 5;
-
 /// Collects records into a batch.
 pub(super) struct Builder {
     payload: Vec<u8>,
@@ -27,11 +24,8 @@ impl Builder {
 
     /// Appends a record; its source offset must lie behind that of the one before.
     pub(super) fn push(&mut self, record: &Record<'_>) {
-        // It wraps back where a reader adds the two: no timestamp is too far away from another.
-        let timestamp_delta = record.timestamp.wrapping_sub(self.timestamps.base);
-        let offset_delta = i64::from(self.records);
-        let length = [1, varint_len(timestamp_delta), varint_len(offset_delta), record.content.len()];
-        put_varint(&mut self.payload, i64::try_from(length.iter().sum::<usize>()).unwrap_or(i64::MAX));
+        let (timestamp_delta, offset_delta) = self.deltas(record);
+        put_varint(&mut self.payload, body_len(timestamp_delta, offset_delta, record));
         self.payload.push(record.attributes.cast_unsigned());
         put_varint(&mut self.payload, timestamp_delta);
         put_varint(&mut self.payload, offset_delta);
@@ -39,6 +33,12 @@ impl Builder {
         self.timestamps.max = self.timestamps.max.max(record.timestamp);
         self.origin.push(self.records, record.offset);
         self.records = self.records.saturating_add(1);
+    }
+
+    /// What is written of the timestamp and offset of a record that is appended now.
+    fn deltas(&self, record: &Record<'_>) -> (i64, i64) {
+        // The difference wraps back where a reader adds it: no timestamp is too far away from another.
+        (record.timestamp.wrapping_sub(self.timestamps.base), i64::from(self.records))
     }
 
     /// The source offset of the first record.
@@ -51,9 +51,12 @@ impl Builder {
         self.payload.len()
     }
 
-    /// At most what [`len`](Self::len) will be with one more record.
+    /// The same with one more record.
     pub(super) fn len_with(&self, record: &Record<'_>) -> usize {
-        self.len().saturating_add(MOST_FRAMING).saturating_add(record.content.len())
+        let (timestamp_delta, offset_delta) = self.deltas(record);
+        let body = body_len(timestamp_delta, offset_delta, record);
+        let record = usize::try_from(body).unwrap_or(usize::MAX).saturating_add(varint_len(body));
+        self.len().saturating_add(record)
     }
 
     /// The batch, compressed, in place of the offsets of `source`.
@@ -61,4 +64,10 @@ impl Builder {
         let body = codec.encode(self.payload)?.into();
         Ok(Outgoing::new(codec, self.records, self.timestamps, body, self.origin.within(source)))
     }
+}
+
+/// Bytes of a record behind its length.
+fn body_len(timestamp_delta: i64, offset_delta: i64, record: &Record<'_>) -> i64 {
+    let parts = [1, varint_len(timestamp_delta), varint_len(offset_delta), record.content.len()];
+    i64::try_from(parts.iter().sum::<usize>()).unwrap_or(i64::MAX)
 }

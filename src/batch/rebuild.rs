@@ -300,7 +300,8 @@ mod tests {
             }
             prop_assert_eq!(next, span.end);
             prop_assert_eq!(seen, expected(&models, 500, span));
-            prop_assert!(made.len() > 1 || bytes.len() <= limit + 20);
+            let whole = rebuilt(&bytes, span).map_or(0, |outgoing| outgoing.len());
+            prop_assert_eq!(made.len() == 1, whole <= limit, "{} bytes at once", whole);
         }
 
         #[test]
