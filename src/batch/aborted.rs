@@ -6,15 +6,14 @@
 use std::collections::BTreeSet;
 
 use crate::batch::error::BatchError;
-use crate::batch::judge::{DropReason, Rules, Verdict, committed};
 use crate::batch::pieces::RawBatch;
 use crate::batch::records::open;
-use crate::kafka::{Cursor, ProducerId, Span};
+use crate::kafka::{Cursor, ProducerId};
 use crate::wire::fetch::AbortedTransaction;
 
 /// Follows the transactions through the batches of one partition of one Fetch answer.
 #[derive(Clone, Debug)]
-pub struct Aborted {
+pub(super) struct Aborted {
     /// Those that begin further on, the nearest last.
     ahead: Vec<AbortedTransaction>,
     /// The producers whose aborted transaction has begun and not ended.
@@ -23,34 +22,24 @@ pub struct Aborted {
 
 impl Aborted {
     /// For an answer that names these transactions, in any order.
-    pub fn new(named: impl IntoIterator<Item = AbortedTransaction>) -> Self {
+    pub(super) fn new(named: impl IntoIterator<Item = AbortedTransaction>) -> Self {
         let mut ahead: Vec<_> = named.into_iter().collect();
         ahead.sort_unstable_by_key(|transaction| std::cmp::Reverse(transaction.first_offset));
         Self { ahead, open: BTreeSet::new() }
     }
 
-    /// What becomes of a batch, as [`judge`](crate::batch::judge()) says it, where that belongs to a transaction whose end
-    /// is known: copied like any other, or dropped. Every batch of the answer must be asked about, in their order; the
-    /// answer must be one for read_committed, which ends in front of the first open transaction.
+    /// Whether a batch belongs to an aborted transaction. Every batch of the answer must be asked about, in their order.
+    /// `cap` limits the bytes that a control batch may take when decompressed.
     ///
     /// # Errors
     /// A control batch whose record can't be read.
-    pub fn judge(&mut self, batch: &RawBatch, span: Span, rules: &Rules) -> Result<Verdict, BatchError> {
-        let aborted = self.takes(batch, rules)?;
-        Ok(match committed(batch.header(), span, rules) {
-            drop @ Verdict::Drop(_) => drop,
-            _ if aborted => Verdict::Drop(DropReason::Aborted),
-            verdict => verdict,
-        })
-    }
-
-    fn takes(&mut self, batch: &RawBatch, rules: &Rules) -> Result<bool, BatchError> {
+    pub(super) fn takes(&mut self, batch: &RawBatch, cap: usize) -> Result<bool, BatchError> {
         let header = batch.header();
         while let Some(begun) = self.ahead.pop_if(|next| next.first_offset <= header.last_offset()) {
             self.open.insert(begun.producer);
         }
         if header.is_control() {
-            if is_abort_marker(batch, rules.max_decoded_bytes)? {
+            if is_abort_marker(batch, cap)? {
                 self.open.remove(&header.producer);
             }
             return Ok(false);
@@ -103,13 +92,11 @@ mod tests {
         }))
     }
 
-    /// The fate of each data record, and the transactions that were aborted with the offset of their marker.
-    fn model(log: &[(Event, i64)]) -> (Vec<Option<DropReason>>, Vec<(AbortedTransaction, i64)>) {
-        let mut fates: Vec<Option<DropReason>> = Vec::new();
+    /// Which records were aborted, and the aborted transactions with the offset of their marker.
+    fn model(log: &[(Event, i64)]) -> (Vec<bool>, Vec<(AbortedTransaction, i64)>) {
+        let mut fates = vec![false; log.len()];
         let mut aborted = Vec::new();
         for (offset, &(event, producer)) in log.iter().enumerate() {
-            let marker = matches!(event, Event::Commit | Event::Abort);
-            fates.push(marker.then_some(DropReason::Control));
             if event != Event::Abort {
                 continue;
             }
@@ -123,14 +110,14 @@ mod tests {
                     AbortedTransaction { producer: ProducerId(producer), first_offset: Offset(first as i64) };
                 aborted.push((transaction, offset as i64));
             }
-            of_it.into_iter().for_each(|at| fates[at] = Some(DropReason::Aborted));
+            of_it.into_iter().for_each(|at| fates[at] = true);
         }
         (fates, aborted)
     }
 
     proptest! {
         #[test]
-        fn exactly_the_aborted_batches_are_dropped_wherever_the_answer_begins(
+        fn exactly_the_aborted_batches_are_told_apart_wherever_the_answer_begins(
             mut log in prop::collection::vec((prop::sample::select(vec![
                 Event::Plain, Event::Data, Event::Data, Event::Data, Event::Commit, Event::Abort,
             ]), 0_i64..4), 0..40),
@@ -144,9 +131,7 @@ mod tests {
             let mut answer = Aborted::new(named);
             for (offset, &(event, producer)) in log.iter().enumerate().skip(start) {
                 let batch = written(event, producer, offset as i64);
-                let verdict = answer.judge(&batch, Span::new(start as i64, 1_000), &Rules::default());
-                let expected = fates[offset].map_or(Verdict::Pass, Verdict::Drop);
-                prop_assert_eq!(verdict, Ok(expected), "offset {} of {:?}", offset, log);
+                prop_assert_eq!(answer.takes(&batch, 1_000), Ok(fates[offset]), "offset {} of {:?}", offset, log);
             }
         }
     }
@@ -155,7 +140,7 @@ mod tests {
     fn a_marker_that_can_not_be_read_is_an_error_with_its_offset() {
         let bytes = written(Event::Abort, 1, 70).bytes().to_vec();
         let broken = raw(&altered(bytes, |header| header.attributes = Attributes(0x31)));
-        let verdict = Aborted::new([]).judge(&broken, Span::new(0, 100), &Rules::default());
-        assert_eq!(verdict.expect_err("not gzip").base_offset, Offset(70));
+        let taken = Aborted::new([]).takes(&broken, 1_000);
+        assert_eq!(taken.expect_err("not gzip").base_offset, Offset(70));
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::batch::testing::{Model, consumed, sent};
 use crate::batch::{
-    Aborted, Codec, DropReason, HEADER_SIZE, Outgoing, Piece, RawBatch, RewriteReason, Rules, UnsupportedReason,
-    Verdict, batches, check, judge, pass, rebuild,
+    Codec, DropReason, HEADER_SIZE, Judge, Outgoing, Piece, RawBatch, RewriteReason, Rules, Verdict, batches, check,
+    pass, rebuild,
 };
 use crate::kafka::{Offset, Span, Stamp};
 use crate::kafka::{ProducerEpoch, ProducerId, Sequence};
@@ -64,8 +64,10 @@ fn rebuilt(batch: &RawBatch, span: Span) -> Outgoing {
     made.pop().expect("records")
 }
 
-fn verdicts(batches: &[RawBatch], rules: &Rules) -> Vec<Verdict> {
-    batches.iter().map(|batch| judge(batch.header(), Span::new(0, 1_000), rules)).collect()
+fn verdicts(batches: &[RawBatch], aborted: impl IntoIterator<Item = AbortedTransaction>) -> Vec<Verdict> {
+    let mut judge = Judge::new(aborted);
+    let verdict = |batch| judge.verdict(batch, Span::new(0, 1_000), &Rules::default()).expect("sound");
+    batches.iter().map(verdict).collect()
 }
 
 #[test]
@@ -124,7 +126,7 @@ fn a_real_batch_is_trimmed_at_any_record() {
 #[test]
 fn a_real_batch_is_stamped_without_reading_its_records() {
     for (codec, batches) in java().into_iter().chain(kcat()) {
-        assert_eq!(verdicts(&batches, &Rules::default()), [Verdict::Pass]);
+        assert_eq!(verdicts(&batches, []), [Verdict::Pass]);
         let mut outgoing = pass(&batches[0]);
         outgoing.stamp(Stamp { producer: ProducerId(9), epoch: ProducerEpoch(2), sequence: Sequence(70_000) });
         let sent = sent(&outgoing);
@@ -137,7 +139,7 @@ fn a_real_batch_is_stamped_without_reading_its_records() {
 fn what_consumers_saw_of_an_append_time_topic_becomes_the_record_time() {
     let [batch] = &capture!("append-time")[..] else { panic!("one batch") };
     let seen = batch.header().max_timestamp;
-    assert_eq!(judge(batch.header(), Span::new(0, 6), &Rules::default()), Verdict::Rewrite(RewriteReason::AppendTime));
+    assert_eq!(verdicts(std::slice::from_ref(batch), []), [Verdict::Rewrite(RewriteReason::AppendTime)]);
     let outgoing = rebuilt(batch, Span::new(0, 6));
     let expected: Vec<Model> = (0..6).map(|i| Model { timestamp: seen, ..written_by_java(i) }).collect();
     assert_eq!(consumed(&sent(&outgoing)), expected);
@@ -147,9 +149,7 @@ fn what_consumers_saw_of_an_append_time_topic_becomes_the_record_time() {
 fn aborted_transactions_and_markers_are_left_out_and_committed_ones_lose_their_bit() {
     let batches = capture!("transactions");
     let lost = batches[1].header().producer;
-    let mut aborted = Aborted::new([AbortedTransaction { producer: lost, first_offset: Offset(1) }]);
-    let judged = batches.iter().map(|batch| aborted.judge(batch, Span::new(0, 1_000), &Rules::default()));
-    let judged: Vec<Verdict> = judged.map(|verdict| verdict.expect("sound")).collect();
+    let judged = verdicts(&batches, [AbortedTransaction { producer: lost, first_offset: Offset(1) }]);
     let (gone, marker) = (Verdict::Drop(DropReason::Aborted), Verdict::Drop(DropReason::Control));
     let kept = Verdict::Pass;
     assert_eq!(judged, [kept, gone, kept, gone, kept, marker, marker, kept, marker, kept]);
@@ -158,21 +158,11 @@ fn aborted_transactions_and_markers_are_left_out_and_committed_ones_lose_their_b
 }
 
 #[test]
-fn transactions_stop_whoever_does_not_know_which_were_aborted() {
-    let batches = capture!("transactions");
-    let (data, marker) = (Verdict::Unsupported(UnsupportedReason::Transactional), Verdict::Drop(DropReason::Control));
-    assert_eq!(
-        verdicts(&batches, &Rules::default()),
-        [data, data, data, data, data, marker, marker, data, marker, Verdict::Pass]
-    );
-}
-
-#[test]
 fn what_the_cleaner_left_behind_is_stepped_over_closed_up_and_kept() {
     let batches = capture!("compacted");
     let (empty, gaps) = (Verdict::Drop(DropReason::Empty), Verdict::Rewrite(RewriteReason::Gaps));
-    assert_eq!(verdicts(&batches, &Rules::default())[..2], [empty, gaps]);
-    assert_eq!(verdicts(&batches, &Rules::default())[2..], [Verdict::Pass; 5]);
+    assert_eq!(verdicts(&batches, [])[..2], [empty, gaps]);
+    assert_eq!(verdicts(&batches, [])[2..], [Verdict::Pass; 5]);
     assert_eq!(batches[0].header().next_offset(), Offset(6));
 
     let closed = rebuilt(&batches[1], Span::new(0, 1_000));

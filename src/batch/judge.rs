@@ -1,12 +1,16 @@
-//! What becomes of a batch, decided from its header alone.
+//! What becomes of a batch, decided from its header and from what the broker said about transactions.
 //!
 //! Everything a broker would refuse that the header shows is decided here, in front of the wire: brokers up to 1.1 answer
 //! such slips by closing the connection, or store them and corrupt their offsets.
 
+use crate::batch::aborted::Aborted;
 use crate::batch::codec::{Codec, CodecSet};
+use crate::batch::error::BatchError;
 use crate::batch::header::BatchHeader;
+use crate::batch::pieces::RawBatch;
 use crate::kafka::units::Count;
 use crate::kafka::{Offset, Span};
+use crate::wire::fetch::AbortedTransaction;
 use std::fmt;
 
 /// What decides besides the header: what the target takes, and the choices of the run.
@@ -121,8 +125,6 @@ impl DropReason {
 /// Why a batch that should be sent can't be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnsupportedReason {
-    /// It belongs to a transaction, and whether that was committed or aborted was not asked for.
-    Transactional,
     /// It is a message set of a format before magic 2.
     Legacy {
         /// The format's version, 0 or 1.
@@ -154,7 +156,6 @@ impl UnsupportedReason {
     /// The name in results; it stays as it is.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Transactional => "transactional",
             Self::Legacy { .. } => "legacy_format",
             Self::RecordTooLarge { .. } => "record_too_large",
             Self::Timestamp { .. } => "timestamp_rejected",
@@ -167,7 +168,6 @@ impl UnsupportedReason {
 impl fmt::Display for UnsupportedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transactional => write!(f, "it belongs to a transaction, which can't be copied yet"),
             Self::Legacy { magic } => {
                 write!(f, "it is of the old message format (magic {magic}), which can't be copied yet")
             }
@@ -188,18 +188,36 @@ impl fmt::Display for UnsupportedReason {
     }
 }
 
-/// What becomes of a batch with this header, where the offsets of `span` are to be copied. A batch of a transaction is
-/// unsupported: [`Aborted::judge`](crate::batch::Aborted::judge) knows which of them to copy.
-pub fn judge(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
-    match committed(header, span, rules) {
-        drop @ Verdict::Drop(_) => drop,
-        _ if header.is_transactional() => Verdict::Unsupported(UnsupportedReason::Transactional),
-        verdict => verdict,
+/// Judges the batches of one partition of one Fetch answer, in their order. The answer must be one for read_committed,
+/// which ends in front of the first open transaction and names the aborted ones.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    aborted: Aborted,
+}
+
+impl Judge {
+    /// For an answer that names these aborted transactions, in any order.
+    pub fn new(aborted: impl IntoIterator<Item = AbortedTransaction>) -> Self {
+        Self { aborted: Aborted::new(aborted) }
+    }
+
+    /// What becomes of the answer's next batch, where the offsets of `span` are to be copied. Only of control batches
+    /// more than the header is read.
+    ///
+    /// # Errors
+    /// A control batch whose record can't be read.
+    pub fn verdict(&mut self, batch: &RawBatch, span: Span, rules: &Rules) -> Result<Verdict, BatchError> {
+        let aborted = self.aborted.takes(batch, rules.max_decoded_bytes)?;
+        Ok(match by_header(batch.header(), span, rules) {
+            drop @ Verdict::Drop(_) => drop,
+            _ if aborted => Verdict::Drop(DropReason::Aborted),
+            verdict => verdict,
+        })
     }
 }
 
-/// The same for a batch that belongs to no transaction, or to a committed one.
-pub(super) fn committed(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
+/// What becomes of a batch that belongs to no transaction, or to a committed one.
+fn by_header(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
     if header.next_offset() <= span.start || header.base_offset >= span.end {
         return Verdict::Drop(DropReason::Outside);
     }
@@ -251,7 +269,7 @@ mod tests {
     }
 
     fn verdict(header: &BatchHeader, start: i64, end: i64) -> Verdict {
-        judge(header, Span::new(start, end), &Rules::default())
+        by_header(header, Span::new(start, end), &Rules::default())
     }
 
     #[test]
@@ -286,16 +304,7 @@ mod tests {
     fn append_time_is_kept_unless_the_target_stamps_its_own() {
         assert_eq!(verdict(&flagged(0x08), 0, 1_000), Verdict::Rewrite(RewriteReason::AppendTime));
         let rules = Rules { append_time: AppendTime::TargetStamps, ..Rules::default() };
-        assert_eq!(judge(&flagged(0x08), Span::new(0, 1_000), &rules), Verdict::Pass);
-    }
-
-    #[test]
-    fn a_transaction_is_copied_only_by_who_knows_that_it_was_committed() {
-        let header = flagged(0x10);
-        let (span, rules) = (Span::new(0, 1_000), Rules::default());
-        assert_eq!(judge(&header, span, &rules), Verdict::Unsupported(UnsupportedReason::Transactional));
-        assert_eq!(committed(&header, span, &rules), Verdict::Pass);
-        assert_eq!(judge(&header, Span::new(0, 100), &rules), Verdict::Drop(DropReason::Outside));
+        assert_eq!(by_header(&flagged(0x08), Span::new(0, 1_000), &rules), Verdict::Pass);
     }
 
     #[test]
@@ -308,14 +317,14 @@ mod tests {
             latest_timestamp: Some(timestamp),
             ..Rules::default()
         };
-        assert_eq!(judge(&header, span, &limits(size, newest)), Verdict::Pass);
-        assert_eq!(judge(&header, span, &limits(size - 1, newest)), Verdict::Rewrite(RewriteReason::TooLarge));
+        assert_eq!(by_header(&header, span, &limits(size, newest)), Verdict::Pass);
+        assert_eq!(by_header(&header, span, &limits(size - 1, newest)), Verdict::Rewrite(RewriteReason::TooLarge));
         assert_eq!(
-            judge(&header, span, &limits(size, newest - 1)),
+            by_header(&header, span, &limits(size, newest - 1)),
             Verdict::Unsupported(UnsupportedReason::Timestamp { timestamp: newest, limit: newest - 1 })
         );
         let old = Rules { codecs: CodecSet::ALL.without(Codec::Zstd), ..Rules::default() };
-        assert_eq!(judge(&header, span, &old), Verdict::Unsupported(UnsupportedReason::Codec(Codec::Zstd)));
+        assert_eq!(by_header(&header, span, &old), Verdict::Unsupported(UnsupportedReason::Codec(Codec::Zstd)));
         assert_eq!(verdict(&flagged(0x07), 0, 1_000), Verdict::Unsupported(UnsupportedReason::UnknownCodec(7)));
     }
 

@@ -1,10 +1,9 @@
 //! Record batches: what one holds, whether it may pass as it is, and how it is rewritten where it may not.
 //!
-//! The record bytes of a Fetch answer are cut into [`Piece`]s by [`batches`]. For each [`RawBatch`], [`judge()`] looks at
-//! its header alone and gives a [`Verdict`]; then [`pass`] patches the 61 bytes of its header, or [`rebuild()`] opens it
-//! and writes the records that belong to the [`Span`](crate::kafka::Span) being copied anew. Both make [`Outgoing`]
-//! batches, which are stamped and handed to Produce. Batches of transactions need more than their header: [`Aborted`]
-//! judges those of an answer that names the aborted ones. [`open`] is for whoever wants to look at the records.
+//! The record bytes of a Fetch answer are cut into [`Piece`]s by [`batches`]. For each [`RawBatch`] the answer's [`Judge`]
+//! gives a [`Verdict`]: then [`pass`] patches the 61 bytes of its header, or [`rebuild()`] opens it and writes the records
+//! that belong to the [`Span`](crate::kafka::Span) being copied anew. Both make [`Outgoing`] batches, which are stamped
+//! and handed to Produce. [`open`] is for whoever wants to look at the records themselves.
 //!
 //! All of it is pure, and none of it trusts what it reads: no byte of a batch can make it panic or hold more memory
 //! than the bytes that are there and the caps of [`Rules`] allow.
@@ -29,11 +28,10 @@ mod records;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use aborted::Aborted;
 pub use codec::{Codec, CodecError, CodecFault, CodecSet};
 pub use error::{BatchError, BatchErrorKind};
 pub use header::{Attributes, BatchHeader, HEADER_SIZE};
-pub use judge::{AppendTime, DropReason, RewriteReason, Rules, UnsupportedReason, Verdict, judge};
+pub use judge::{AppendTime, DropReason, Judge, RewriteReason, Rules, UnsupportedReason, Verdict};
 pub use patch::{Outgoing, pass};
 pub use pieces::{Batches, Piece, RawBatch, batches, check};
 pub use rebuild::rebuild;

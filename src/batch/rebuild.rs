@@ -215,9 +215,11 @@ mod tests {
     #[test]
     fn a_record_that_is_too_large_alone_is_named_and_nothing_is_made() {
         let bytes = batch(&some_models(), 500, Codec::None);
-        let rules = Rules { max_batch_bytes: Some(100), ..Rules::default() };
+        let first_two = rebuilt(&bytes, Span::new(500, 502)).expect("two records").len();
+        let limit = first_two - 1;
+        let rules = Rules { max_batch_bytes: Some(limit), ..Rules::default() };
         let error = rebuild(&raw(&bytes), Span::new(0, 600), &rules).expect_err("the third is too large");
-        let reason = UnsupportedReason::RecordTooLarge { offset: Offset(502), size: 373, limit: 100 };
+        let reason = UnsupportedReason::RecordTooLarge { offset: Offset(502), size: 373, limit };
         assert_eq!(error.kind, BatchErrorKind::Refused(reason));
         let small = rebuild(&raw(&bytes), Span::new(500, 502), &rules).expect("small enough");
         assert_eq!(small.iter().map(Outgoing::source).collect::<Vec<_>>(), [Span::new(500, 501), Span::new(501, 502)]);

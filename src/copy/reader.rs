@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use super::error::LaneProblem;
 use super::tally::Tally;
-use crate::batch::{self, Aborted, BatchError, BatchErrorKind, Outgoing, Piece, RawBatch, Rules, Verdict};
+use crate::batch::{
+    self, BatchError, BatchErrorKind, Judge, Outgoing, Piece, RawBatch, Rules, UnsupportedReason, Verdict,
+};
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{Offset, Span};
 
@@ -60,16 +62,16 @@ impl Reader {
     /// is to be written to `out`, in order.
     pub(super) fn take(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>, mut out: impl FnMut(Outgoing)) {
         let before = self.next;
-        let mut aborted = Aborted::new(aborted);
+        let mut judge = Judge::new(aborted);
         for piece in batch::batches(records) {
             if self.is_done() {
                 return;
             }
             let step = match piece {
-                Ok(Piece::Batch(batch)) => self.batch(&batch, &mut aborted, &mut out),
+                Ok(Piece::Batch(batch)) => self.batch(&batch, &mut judge, &mut out),
                 Ok(Piece::Legacy { magic, base_offset, .. }) => Err(LaneProblem::Unsupported {
                     offset: base_offset.max(self.next),
-                    reason: format!("a record in message format v{magic}, which this version does not convert"),
+                    reason: UnsupportedReason::Legacy { magic }.to_string(),
                 }),
                 Ok(Piece::Partial { .. }) => break,
                 Err(error) => Err(LaneProblem::Corrupt { offset: self.next, what: error.to_string() }),
@@ -84,13 +86,13 @@ impl Reader {
     fn batch(
         &mut self,
         batch: &RawBatch,
-        aborted: &mut Aborted,
+        judge: &mut Judge,
         out: &mut impl FnMut(Outgoing),
     ) -> Result<(), LaneProblem> {
         let header = batch.header();
         let left = Span { start: self.next, end: self.span.end };
         // Asked about every batch, also those in front of the span: they may begin or end a transaction.
-        let verdict = aborted.judge(batch, left, &self.rules).map_err(|error| not_rebuilt(self.next, error))?;
+        let verdict = judge.verdict(batch, left, &self.rules).map_err(|error| not_rebuilt(self.next, error))?;
         if header.next_offset() <= self.next {
             return Ok(()); // a Fetch may begin before the offset that was asked for
         }
