@@ -183,7 +183,7 @@ impl Core {
         for connection in self.nodes.keys().flat_map(|node| self.connections_of(*node)).collect::<Vec<_>>() {
             self.disconnect(connection);
         }
-        self.each_partition(|partition, now, expiry| partition.log.producers.reload(now, expiry));
+        self.each_partition(Partition::reload);
     }
 
     fn each_partition(&mut self, mut act: impl FnMut(&mut Partition, i64, i64)) {

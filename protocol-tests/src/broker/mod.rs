@@ -24,6 +24,8 @@ pub mod log;
 pub mod membership;
 pub mod producers;
 pub mod serve;
+#[cfg(test)]
+mod tests;
 pub mod topic;
 pub mod txn;
 pub mod validate;

@@ -225,10 +225,15 @@ impl Partition {
         }
         if self.leader.is_none() && self.isr.contains(&node) {
             self.elect(node);
-            self.log.producers.reload(now_ms, expiry_ms);
-            self.next_sweep = now_ms.saturating_add(SWEEP_MS);
+            self.reload(now_ms, expiry_ms);
         }
         self.replicate();
+    }
+
+    /// Loads the log as a restart does: of producers little is remembered.
+    pub fn reload(&mut self, now_ms: i64, expiry_ms: i64) {
+        self.log.producers.reload(now_ms, expiry_ms);
+        self.next_sweep = now_ms.saturating_add(SWEEP_MS);
     }
 
     /// What time alone does: producers are forgotten, followers fall out of sync. Returns whether anything moved.
