@@ -91,6 +91,9 @@ pub trait Hand: Send + Sync {
     /// All committed offsets of a group.
     fn committed(&self, group: &str) -> BTreeMap<(String, i32), Committed>;
 
+    /// The configs of a topic that have a value.
+    fn configs(&self, topic: &str) -> BTreeMap<String, String>;
+
     /// Joins a group as a consumer of the topic, and stays.
     fn join(&self, group: &str, topic: &str);
 

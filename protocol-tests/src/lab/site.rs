@@ -271,6 +271,18 @@ impl Site {
         (start, well(client.end(&topic.name, partition)))
     }
 
+    /// How many partitions a topic has.
+    #[track_caller]
+    pub fn partitions(&self, topic: &Topic) -> usize {
+        well(self.client().metadata(Some(&topic.name))).topics[0].partitions.len()
+    }
+
+    /// The configs of a topic that have a value, its own and inherited ones.
+    #[track_caller]
+    pub fn configs(&self, topic: &Topic) -> BTreeMap<String, String> {
+        self.hand.configs(&topic.name)
+    }
+
     /// Moves the log start up to `offset`, as retention does.
     #[track_caller]
     pub fn delete_records(&self, topic: &Topic, partition: i32, offset: i64) {

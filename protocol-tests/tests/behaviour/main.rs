@@ -6,6 +6,7 @@
 //!
 //! | file | behaviour |
 //! |---|---|
+//! | `migration.rs` | plan and run on data of an independent client, read back by it |
 //! | `produce/` | what a broker does with raw record batches: each row of a table measured on real brokers |
 //! | `replication.rs` | three nodes: what lies behind the high watermark, leaders that die |
 //! | `client.rs` | Kafka's own client writes, reads, commits and joins groups |
@@ -15,6 +16,7 @@
 
 mod arena;
 mod client;
+mod migration;
 mod produce;
 mod replication;
 mod tally;
@@ -33,7 +35,7 @@ use tally::Tally;
 
 /// Every scenario.
 fn scenarios() -> Vec<Scenario> {
-    [produce::scenarios(), replication::scenarios(), client::scenarios()].concat()
+    [migration::scenarios(), produce::scenarios(), replication::scenarios(), client::scenarios()].concat()
 }
 
 fn main() -> ExitCode {

@@ -95,6 +95,12 @@ impl Hand for JavaHand {
         answer["offsets"].as_array().expect("offsets").iter().map(entry).collect()
     }
 
+    fn configs(&self, topic: &str) -> BTreeMap<String, String> {
+        let answer = self.ask("configs", json!({ "topic": topic }));
+        let configs = answer["configs"].as_object().expect("configs").iter();
+        configs.filter_map(|(key, config)| Some((key.clone(), config["value"].as_str()?.to_owned()))).collect()
+    }
+
     fn join(&self, group: &str, topic: &str) {
         self.ask("join", json!({ "group": group, "member": "holder", "topics": [topic] }));
     }

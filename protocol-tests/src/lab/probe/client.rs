@@ -10,6 +10,7 @@ use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
 use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use kafka_protocol::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use kafka_protocol::messages::end_txn_request::EndTxnRequest;
 use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
@@ -28,6 +29,9 @@ use super::super::site::Topic;
 use super::super::wait;
 use super::connection::{Failure, Probe};
 use super::{group_id, text, topic_name, transactional_id, versions};
+
+/// What DescribeConfigs calls a topic.
+const TOPIC: i8 = 2;
 
 /// How long a broker may answer "not yet".
 const SETTLE: Duration = Duration::from_secs(60);
@@ -246,6 +250,23 @@ impl Client {
             }
             Ok(found)
         })
+    }
+
+    /// The configs of a topic that have a value. Brokers before 1.1 don't speak this version.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn configs(&self, topic: &str) -> Result<BTreeMap<String, String>, Failure> {
+        let resource = DescribeConfigsResource::default().with_resource_type(TOPIC).with_resource_name(text(topic));
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource.with_configuration_keys(None)]);
+        let answer = self.ask(versions::DESCRIBE_CONFIGS, &request)?;
+        let mut found = BTreeMap::new();
+        for result in answer.results {
+            accept("DescribeConfigs", result.error_code)?;
+            let configs = result.configs.into_iter();
+            found.extend(configs.filter_map(|config| Some((config.name.to_string(), config.value?.to_string()))));
+        }
+        Ok(found)
     }
 
     /// A producer id of its own for an idempotent producer.

@@ -182,6 +182,10 @@ impl Hand for ProbeHand {
         well(self.client.committed(group))
     }
 
+    fn configs(&self, topic: &str) -> BTreeMap<String, String> {
+        well(self.client.configs(topic))
+    }
+
     fn join(&self, group: &str, topic: &str) {
         let member = well(Member::join(&self.client, group, topic));
         self.members.lock().unwrap_or_else(PoisonError::into_inner).insert(group.to_owned(), member);

@@ -43,6 +43,8 @@ pub mod versions {
     pub const OFFSET_COMMIT: i16 = 2;
     /// OffsetFetch.
     pub const OFFSET_FETCH: i16 = 2;
+    /// DescribeConfigs, from 1.1 on.
+    pub const DESCRIBE_CONFIGS: i16 = 1;
     /// InitProducerId.
     pub const INIT_PRODUCER_ID: i16 = 0;
     /// AddPartitionsToTxn.

@@ -176,7 +176,8 @@ impl Cluster {
     /// Prepares the data directory of a KRaft node.
     fn format(&self, home: &Home) -> Result<(), String> {
         let properties = home.properties.display().to_string();
-        let call = ["kafka.tools.StorageTool", "format", "-t", setup::CLUSTER_ID, "-c", &properties];
+        let id = setup::cluster_id(&self.ports);
+        let call = ["kafka.tools.StorageTool", "format", "-t", &id, "-c", &properties];
         let line = setup::java(self.spec.version, &self.jars, self.root.path(), 64, &call);
         let tool = Command::new("java").args(line).output().map_err(|cause| format!("java: {cause}"))?;
         if tool.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&tool.stderr).into_owned()) }

@@ -6,8 +6,12 @@ use std::path::Path;
 use super::super::Version;
 use super::keeper::Home;
 
-/// The id of every lab cluster that keeps its metadata itself (22 characters of base64).
-pub(super) const CLUSTER_ID: &str = "a2ZlcnJ5LWxhYi1jbHVzdA";
+/// A cluster id that no other cluster has: 22 characters that are base64 of 16 bytes.
+pub(super) fn cluster_id(ports: &[Ports]) -> String {
+    // No two clusters of this machine share a port, and no two processes a pid. The last character holds only two bits.
+    let port = ports.first().map_or(0, |ports| ports.broker);
+    format!("kferry{:010}{port:05}A", std::process::id())
+}
 
 /// The ports of one node.
 #[derive(Clone, Copy, Debug)]
