@@ -8,7 +8,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use protocol_tests::broker::serve::now_ms;
+use protocol_tests::broker::{Embedded, Version};
+use protocol_tests::example;
 use protocol_tests::lab::kferry::{Call, Kferry, Outcome};
+use protocol_tests::lab::probe::Client;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_kferry-under-test");
 
@@ -238,4 +242,106 @@ fn nobody_can_be_asked_without_a_terminal() {
         "error: this is not a terminal, so nobody can be asked whether to proceed: add --yes; nothing was written \
          (next: kferry run --source 127.0.0.1:1 --target 127.0.0.1:2)"
     );
+}
+
+/// A cluster that holds the example, an empty one, and the flags that name them.
+fn clusters() -> (Embedded, Embedded, Vec<String>) {
+    let [source, target] =
+        [Version::V2_8, Version::V4_1].map(|version| Embedded::start(version, 1).expect("a cluster"));
+    source.with_core(|core| example::fill(core, now_ms())).expect("the example");
+    let flags =
+        ["--source", &source.bootstrap().join(","), "--target", &target.bootstrap().join(",")].map(str::to_owned);
+    (source, target, flags.to_vec())
+}
+
+fn end_of_test3(cluster: &Embedded) -> i64 {
+    Client::new(&cluster.bootstrap().join(",")).end("test3", 0).expect("an end")
+}
+
+fn logs(outcome: &Outcome) -> Vec<String> {
+    let entries = std::fs::read_dir(outcome.dir()).expect("its directory");
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn a_plan_is_shown_and_kept_as_a_text_log_and_changes_nothing() {
+    let (_source, target, flags) = clusters();
+    let plan = kferry(&["plan"]).args(&flags).run().expect_code(0);
+    assert!(plan.stdout.starts_with("Prepare to migrate\n"), "{plan}");
+    assert!(plan.stdout.contains("test3          0  187,800  264,322   76,522  test123-group  unread"), "{plan}");
+    assert!(plan.stdout.contains("skip migrate... test1/0: expired: test123-group committed 3,713"), "{plan}");
+    let logs = logs(&plan);
+    assert!(logs.len() == 1 && logs[0].starts_with("kferry-plan-2"), "{logs:?}");
+    let log = std::fs::read_to_string(plan.dir().join(&logs[0])).expect("the log");
+    assert!(log.starts_with("kferry 0.") && log.ends_with(&plan.stdout), "{log}");
+    assert!(target.with_core(|core| core.topics.is_empty()), "a plan changed the target");
+}
+
+#[test]
+fn a_plan_as_json_is_one_document_and_no_log_leaves_none() {
+    let (_source, _target, flags) = clusters();
+    let (plan, document) = kferry(&["plan", "--no-log"]).args(&flags).json();
+    let plan = plan.expect_code(0);
+    assert_eq!(document["totals"]["records"], 78_772);
+    assert_eq!(logs(&plan), Vec::<String>::new());
+    assert_eq!(plan.stderr, "");
+}
+
+#[test]
+fn a_directory_that_takes_no_log_is_a_warning() {
+    let (_source, _target, flags) = clusters();
+    let folder = tempfile::tempdir().expect("a folder");
+    let gone = r#"mkdir gone && cd gone && rmdir ../gone && exec "$0" plan "$@""#;
+    let plan = Command::new("sh").args(["-c", gone, BINARY]).args(&flags).current_dir(folder.path()).output();
+    let plan = plan.expect("the program");
+    let said = [&plan.stdout, &plan.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert_eq!(plan.status.code(), Some(0), "{said:?}");
+    assert!(said[0].ends_with("78,772 records to migrate in 3 partitions of 3 topics\n"), "{said:?}");
+    assert!(said[1].contains("warning: no text log in this directory: No such file"), "{said:?}");
+}
+
+#[test]
+fn a_selection_and_a_file_and_a_variable_work_together() {
+    let (_source, _target, flags) = clusters();
+    let file = format!("[source]\nbootstrap = ['{}']\n[select]\ntopics = ['test2']\n", flags[1]);
+    let call = kferry(&["plan", "--topic", "test*", "--exclude-topic", "/3$/"]).file("kferry.toml", &file);
+    let (plan, document) = call.env("KFERRY_TARGET_BOOTSTRAP", &flags[3]).json();
+    plan.expect_code(0);
+    assert_eq!(document["totals"]["records"], 2_250);
+}
+
+#[test]
+fn a_run_that_is_refused_says_why_and_leaves_the_target_alone() {
+    let (_source, target, flags) = clusters();
+    kferry(&["run", "--yes"]).args(&flags).run().expect_code(0);
+    let (run, document) = kferry(&["run", "--yes"]).args(&flags).json();
+    let run = run.expect_code(1);
+    assert_eq!(document["outcome"], "failed");
+    let error = document["error"].as_str().expect("a text");
+    assert!(error.contains("not_empty"), "{error}");
+    assert!(said_last(&run).starts_with(&format!("error: {error}")), "{run}");
+    assert_eq!(end_of_test3(&target), 76_522);
+}
+
+#[test]
+fn a_run_whose_reader_goes_away_is_finished_all_the_same() {
+    let (_source, target, flags) = clusters();
+    let mut process = Command::new(BINARY)
+        .args(["run", "--yes", "--no-log"])
+        .args(&flags)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program");
+    drop(process.stdout.take());
+    assert_eq!(process.wait().expect("its end").code(), Some(0));
+    assert_eq!(end_of_test3(&target), 76_522);
+}
+
+#[test]
+fn the_demo_moves_the_example_and_another_client_finds_it_whole() {
+    let demo = Command::new(env!("CARGO_BIN_EXE_demo")).output().expect("the demo");
+    let shown = String::from_utf8_lossy(&demo.stdout);
+    assert!(demo.status.success(), "{shown}{}", String::from_utf8_lossy(&demo.stderr));
+    assert_eq!(shown.matches("equal\n").count(), example::UNREAD.len(), "{shown}");
 }
