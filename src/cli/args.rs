@@ -11,7 +11,7 @@ EXAMPLES
   What would be moved, and why; changes nothing:
     kferry plan --source old-1:9092,old-2:9092 --target new-1:9092
 
-  Move it, and after any interruption go on with the same command:
+  Move it, after showing the plan and asking:
     kferry run --source old-1:9092 --target new-1:9092
 
   The plan of two groups' topics as JSON, the settings in ./kferry.toml:
@@ -35,7 +35,7 @@ pub(super) struct CommandLine {
 pub(super) enum Command {
     /// Show what would be moved and why; changes nothing
     Plan(PlanArgs),
-    /// Move it; run the same command again to go on after an interruption
+    /// Move it, after showing the plan and asking
     Run(RunArgs),
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Common {
     /// How log lines are written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: Output,
-    /// Whether stderr is colored
+    /// Color on stderr; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(super) color: Color,
 }
@@ -74,19 +74,14 @@ pub(super) struct Common {
 /// A form for people or for programs.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 pub(super) enum Output {
-    /// For people.
     Text,
-    /// For programs.
     Json,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
 pub(super) enum Color {
-    /// On a terminal, unless NO_COLOR is set.
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 
@@ -109,17 +104,15 @@ struct Select {
 
 #[derive(Args, Debug)]
 pub(super) struct PlanArgs {
-    #[command(flatten)]
-    select: Select,
     /// Do not write kferry-plan-<UTC time>.log in the current directory
     #[arg(long)]
     pub(super) no_log: bool,
+    #[command(flatten)]
+    select: Select,
 }
 
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
-    #[command(flatten)]
-    select: Select,
     /// Do not ask whether to proceed; needed where there is no terminal
     #[arg(short, long)]
     pub(super) yes: bool,
@@ -144,6 +137,8 @@ pub(super) struct RunArgs {
     /// Do not write kferry-run-<UTC time>.log in the current directory
     #[arg(long)]
     pub(super) no_log: bool,
+    #[command(flatten)]
+    select: Select,
 }
 
 impl CommandLine {

@@ -1,8 +1,8 @@
 //! A whole migration on two embedded clusters: the example of the vendor's script is laid out, planned and moved by
 //! kferry itself, and then both clusters are read by a client that shares no code with it.
 //!
-//!     cargo demo              plan, run, compare; a few seconds
-//!     cargo demo -- --keep    and keep brokers up to play with
+//!     cargo demo           plan, run, compare; a few seconds
+//!     cargo demo --keep    and keep brokers up to play with
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use std::env;
@@ -106,7 +106,7 @@ fn play(source: &Embedded) -> io::Result<()> {
     println!("\nThe same source and a new, empty target are up until you press Enter:\n");
     println!("  cargo run -q -p kferry -- plan {addresses}");
     println!("  cargo run -q -p kferry -- run {addresses}");
-    println!("  kcat -b {} -t test3 -o beginning -e -q | wc -l", first(&target));
+    println!("  kcat -C -b {} -t test3 -o beginning -e -q | wc -l", first(&target));
     io::stdin().read(&mut [0])?;
     Ok(())
 }
