@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 use std::env;
-use std::io::{self, Read};
+use std::io;
 use std::process::{Command, ExitCode};
 
 use clap::Parser;
@@ -107,6 +107,6 @@ fn play(source: &Embedded) -> io::Result<()> {
     println!("  cargo run -q -p kferry -- plan {addresses}");
     println!("  cargo run -q -p kferry -- run {addresses}");
     println!("  kcat -C -b {} -t test3 -o beginning -e -q | wc -l", first(&target));
-    io::stdin().read(&mut [0])?;
+    io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
