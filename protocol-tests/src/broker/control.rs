@@ -54,7 +54,7 @@ impl Core {
         // An id that no two topics share, also not one that is deleted and made again.
         let id = (0x6b66_u128 << 112) | self.next_topic_id;
         self.next_topic_id += 1;
-        let internal = name.starts_with("__");
+        let internal = ["__consumer_offsets", "__transaction_state"].contains(&name);
         self.topics.insert(name.to_owned(), Topic { id, internal, overrides, rules, partitions });
         let down: Vec<i32> = self.nodes.iter().filter(|(_, node)| !node.up).map(|(id, _)| *id).collect();
         for node in down {

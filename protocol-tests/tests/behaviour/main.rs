@@ -7,6 +7,8 @@
 //! | file | behaviour |
 //! |---|---|
 //! | `migration.rs` | plan and run on data of an independent client, read back by it |
+//! | `plan.rs` | what `kferry plan` finds and decides, and that it changes nothing |
+//! | `run.rs` | what `kferry run` moves, proves and refuses |
 //! | `produce/` | what a broker does with raw record batches: each row of a table measured on real brokers |
 //! | `replication.rs` | three nodes: what lies behind the high watermark, leaders that die |
 //! | `client.rs` | Kafka's own client writes, reads, commits and joins groups |
@@ -17,8 +19,10 @@
 mod arena;
 mod client;
 mod migration;
+mod plan;
 mod produce;
 mod replication;
+mod run;
 mod tally;
 
 use std::process::ExitCode;
@@ -35,7 +39,15 @@ use tally::Tally;
 
 /// Every scenario.
 fn scenarios() -> Vec<Scenario> {
-    [migration::scenarios(), produce::scenarios(), replication::scenarios(), client::scenarios()].concat()
+    let rooms = [
+        migration::scenarios(),
+        plan::scenarios(),
+        run::scenarios(),
+        produce::scenarios(),
+        replication::scenarios(),
+        client::scenarios(),
+    ];
+    rooms.concat()
 }
 
 fn main() -> ExitCode {

@@ -17,9 +17,6 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         a_range_that_cuts_batches_arrives_without_what_was_read,
         many_records_in_many_partitions_arrive,
         the_script_s_example_gives_its_numbers,
-        a_plan_changes_nothing,
-        a_target_topic_with_other_partitions_is_refused,
-        a_target_topic_that_holds_records_is_refused,
         topics_are_made_as_they_are_on_the_source,
     ]
     .into_iter()
@@ -192,56 +189,6 @@ fn the_script_s_example_gives_its_numbers(lab: &Lab<'_>) {
     let copied = lab.target.digest(&test3, 0, 0, 76_522);
     assert_eq!(copied, lab.source.digest(&test3, 0, 187_800, 264_322));
     assert_eq!(lab.target.bounds(&test4, 0), (0, 1_500));
-}
-
-fn a_plan_changes_nothing(lab: &Lab<'_>) {
-    let topic = lab.source.new_topic("planned", 1, &[]);
-    let group = Topic::unique("group").name;
-    lab.source.write(&topic, 0, &odd_records());
-    lab.source.commit(&group, &topic, 0, 3);
-    let (outcome, plan) = kferry(lab, "plan", &[&topic]).json();
-    let outcome = outcome.expect_code(0);
-    assert_eq!(entry(&plan, &topic, 0)["start"], 3);
-    assert!(lab.target.client().end(&topic.name, 0).is_err(), "the target has the topic now");
-    assert_eq!(lab.source.committed(&group)[&(topic.name.clone(), 0)].offset, 3);
-    let logs = std::fs::read_dir(outcome.dir()).unwrap().count();
-    assert_eq!(logs, 1, "the text log, and nothing else");
-}
-
-/// A topic with something to move.
-fn unread(lab: &Lab<'_>, stem: &str, partitions: i32) -> Topic {
-    let topic = lab.source.new_topic(stem, partitions, &[]);
-    lab.source.write(&topic, 0, &odd_records());
-    lab.source.commit(&Topic::unique("group").name, &topic, 0, 0);
-    topic
-}
-
-/// A run that must be refused; what it said last.
-#[track_caller]
-fn refusal(lab: &Lab<'_>, topic: &Topic) -> String {
-    let outcome: Outcome = kferry(lab, "run", &[topic]).args(["--yes"]).run().expect_code(1);
-    outcome.stderr.lines().last().unwrap_or_default().to_owned()
-}
-
-fn a_target_topic_with_other_partitions_is_refused(lab: &Lab<'_>) {
-    let topic = unread(lab, "partitions", 2);
-    lab.target.create_topic(&topic, 3, &[]);
-    let said = refusal(lab, &topic);
-    assert!(said.contains(&topic.name), "{said}");
-    assert_eq!(lab.target.bounds(&topic, 0), (0, 0));
-}
-
-fn a_target_topic_that_holds_records_is_refused(lab: &Lab<'_>) {
-    let topic = unread(lab, "not-empty", 1);
-    lab.target.create_topic(&topic, 1, &[]);
-    lab.target.write(&topic, 0, &odd_records()[3..4]);
-    let said = refusal(lab, &topic);
-    assert!(said.contains("--append"), "{said}");
-    assert_eq!(lab.target.bounds(&topic, 0), (0, 1));
-    let (outcome, result) = kferry(lab, "run", &[&topic]).args(["--yes", "--append"]).json();
-    outcome.expect_code(0);
-    assert_eq!(entry(&result, &topic, 0)["target_start"], 1);
-    assert_eq!(lab.target.bounds(&topic, 0), (0, 1 + odd_records().len() as i64));
 }
 
 fn topics_are_made_as_they_are_on_the_source(lab: &Lab<'_>) {
