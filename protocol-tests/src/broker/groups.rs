@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kafka_protocol::ResponseError;
 
+use super::consumers::Consumers;
 use super::membership::Membership;
 
 /// offset.metadata.max.bytes, which counts UTF-16 units, not bytes.
@@ -27,9 +28,39 @@ pub struct Committed {
     pub at: i64,
 }
 
+/// By which protocol a group's members are led.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Kind {
+    /// JoinGroup, or no members at all.
+    #[default]
+    Classic,
+    /// KIP-848.
+    Consumer,
+    /// KIP-1071; only as far as ListGroups tells.
+    Streams,
+    /// KIP-932; only as far as ListGroups tells.
+    Share,
+}
+
+impl Kind {
+    /// As ListGroups names it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+            Self::Streams => "streams",
+            Self::Share => "share",
+        }
+    }
+}
+
 /// One group.
 #[derive(Clone, Default, Debug)]
 pub struct Group {
+    /// How its members are led.
+    pub kind: Kind,
+    /// Members of the consumer protocol.
+    pub consumers: Consumers,
     /// By topic and partition.
     pub offsets: BTreeMap<Place, Committed>,
     /// Offsets of transactions that have not ended, by producer id.
@@ -41,7 +72,42 @@ pub struct Group {
 impl Group {
     /// Whether there is anything to describe.
     pub fn is_dead(&self) -> bool {
-        self.offsets.is_empty() && self.pending.is_empty() && self.members.is_unused()
+        self.kind == Kind::Classic && self.offsets.is_empty() && self.pending.is_empty() && self.members.is_unused()
+    }
+
+    /// Whether somebody is a member, by whichever protocol.
+    pub fn is_active(&self) -> bool {
+        !(self.members.is_empty() && self.consumers.is_empty())
+    }
+
+    /// As ListGroups names it.
+    pub fn state(&self) -> &'static str {
+        match self.kind {
+            Kind::Classic => self.members.state().name(),
+            Kind::Consumer | Kind::Streams | Kind::Share => self.consumers.state(),
+        }
+    }
+
+    /// `consumer`, `connect`, …; empty where no member ever joined.
+    pub fn protocol_type(&self) -> &str {
+        match self.kind {
+            Kind::Classic => self.members.protocol_type(),
+            other => other.name(),
+        }
+    }
+
+    /// Whether an OffsetCommit of this version may be taken.
+    pub fn check_commit(
+        &self,
+        member: &str,
+        instance: Option<&str>,
+        generation: i32,
+        version: i16,
+    ) -> Result<(), ResponseError> {
+        match self.kind {
+            Kind::Consumer => self.consumers.check_commit(member, generation, version),
+            _ => self.members.check_commit(member, instance, generation),
+        }
     }
 
     /// Whether a transaction that has not ended holds an offset for this partition.
@@ -90,7 +156,7 @@ impl Groups {
     pub fn delete(&mut self, name: &str) -> Result<(), ResponseError> {
         match self.get(name) {
             None => Err(ResponseError::GroupIdNotFound),
-            Some(group) if !group.members.is_empty() => Err(ResponseError::NonEmptyGroup),
+            Some(group) if group.is_active() => Err(ResponseError::NonEmptyGroup),
             Some(_) => {
                 self.groups.remove(name);
                 Ok(())
@@ -120,10 +186,11 @@ impl Groups {
     pub fn tick(&mut self, now_ms: i64) {
         for group in self.groups.values_mut() {
             group.members.tick(now_ms);
+            group.consumers.tick(now_ms);
         }
         let Some(retention) = self.retention_ms.filter(|_| now_ms >= self.next_check) else { return };
         self.next_check = now_ms.saturating_add(CHECK_MS);
-        for group in self.groups.values_mut().filter(|group| group.members.is_empty()) {
+        for group in self.groups.values_mut().filter(|group| !group.is_active()) {
             let emptied = group.members.empty_since();
             group.offsets.retain(|_, offset| now_ms.saturating_sub(emptied.unwrap_or(offset.at)) < retention);
         }

@@ -15,6 +15,7 @@ pub mod build;
 pub mod call;
 pub mod codec;
 pub mod configs;
+pub mod consumers;
 pub mod control;
 pub mod core;
 pub mod faults;

@@ -25,7 +25,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     let zstd = on_a_site!["client": zstd_is_read_back].into_iter().map(|scenario| scenario.since(Version::of(2, 1, 0)));
     let modern = on_a_site!["client": a_group_of_the_consumer_protocol_is_active]
         .into_iter()
-        .map(|scenario| scenario.since(Version::of(4, 0, 0)).real_only("groups of the consumer protocol"));
+        .map(|scenario| scenario.since(Version::of(4, 0, 0)));
     all.into_iter().chain(zstd).chain(modern).map(Scenario::with_java).collect()
 }
 

@@ -8,6 +8,7 @@ use kafka_protocol::messages::{DescribeGroupsRequest, DescribeGroupsResponse, Gr
 use crate::broker::access::Operation;
 use crate::broker::call::{Call, Step, text};
 use crate::broker::core::Core;
+use crate::broker::groups::Kind;
 use crate::broker::membership::{Membership, State};
 
 pub(crate) fn handle(core: &mut Core, call: &Call, request: DescribeGroupsRequest) -> Step {
@@ -28,7 +29,8 @@ fn describe<'a>(core: &'a Core, call: &Call, id: &GroupId) -> Result<Option<&'a 
     if !core.access.may(Operation::DescribeGroup, id) {
         return Err(ResponseError::GroupAuthorizationFailed);
     }
-    Ok(core.groups.get(id).map(|group| &group.members))
+    // Groups of the newer protocols are not this request's to describe.
+    Ok(core.groups.get(id).filter(|group| group.kind == Kind::Classic).map(|group| &group.members))
 }
 
 fn dead(call: &Call, answer: DescribedGroup) -> DescribedGroup {

@@ -10,6 +10,7 @@ use super::{check_coordinator, offsets_topic};
 use crate::broker::access::Operation;
 use crate::broker::call::{Call, Step, Wait, text};
 use crate::broker::core::Core;
+use crate::broker::groups::Kind;
 use crate::broker::membership::Member;
 
 pub(crate) fn handle(core: &mut Core, call: &Call, request: JoinGroupRequest) -> Step {
@@ -60,7 +61,12 @@ fn join(
     if fresh {
         id = core.groups.new_member_id(instance.as_deref().unwrap_or(&call.client_id));
     }
-    let members = &mut core.groups.entry(group).members;
+    let known = core.groups.entry(group);
+    if !known.consumers.is_empty() {
+        return Err((ResponseError::InconsistentGroupProtocol, id));
+    }
+    known.kind = Kind::Classic;
+    let members = &mut known.members;
     if !members.accepts(&request.protocol_type, &protocols) {
         return Err((ResponseError::InconsistentGroupProtocol, id));
     }

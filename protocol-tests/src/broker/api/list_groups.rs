@@ -15,15 +15,15 @@ pub(crate) fn handle(core: &mut Core, call: &Call, request: ListGroupsRequest) -
     let groups = core.groups.iter().filter(|(name, group)| {
         core.coordinator(name) == Some(call.node)
             && core.access.may(Operation::DescribeGroup, name)
-            && wanted(&request.states_filter, group.members.state().name())
-            && wanted(&request.types_filter, "classic")
+            && wanted(&request.states_filter, group.state())
+            && wanted(&request.types_filter, group.kind.name())
     });
     let groups = groups.map(|(name, group)| {
         ListedGroup::default()
             .with_group_id(GroupId(text(name)))
-            .with_protocol_type(text(group.members.protocol_type()))
-            .with_group_state(text(group.members.state().name()))
-            .with_group_type(text("classic"))
+            .with_protocol_type(text(group.protocol_type()))
+            .with_group_state(text(group.state()))
+            .with_group_type(text(group.kind.name()))
     });
     call.reply(&ListGroupsResponse::default().with_groups(groups.collect()))
 }

@@ -14,6 +14,8 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod alter_configs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -95,6 +97,8 @@ pub(crate) fn dispatch(core: &mut Core, call: &Call, mut body: Bytes) -> Step {
         IncrementalAlterConfigs incremental_alter_configs IncrementalAlterConfigsRequest
         DescribeCluster describe_cluster DescribeClusterRequest
         DescribeProducers describe_producers DescribeProducersRequest
+        ConsumerGroupHeartbeat consumer_group_heartbeat ConsumerGroupHeartbeatRequest
+        ConsumerGroupDescribe consumer_group_describe ConsumerGroupDescribeRequest
     }
 }
 

@@ -49,7 +49,7 @@ fn refusal(core: &mut Core, call: &Call, group: &str, request: &OffsetCommitRequ
     }
     let (id, generation) = (request.member_id.as_str(), request.generation_id_or_member_epoch);
     match core.groups.get(group) {
-        Some(known) => known.members.check_commit(id, request.group_instance_id.as_deref(), generation)?,
+        Some(known) => known.check_commit(id, request.group_instance_id.as_deref(), generation, call.version)?,
         None if generation >= 0 => return Err(ResponseError::IllegalGeneration),
         None => {}
     }
