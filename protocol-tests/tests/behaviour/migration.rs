@@ -3,7 +3,7 @@
 
 use protocol_tests::broker::Codec;
 use protocol_tests::lab::hand::Writing;
-use protocol_tests::lab::kferry::{Call, Outcome};
+use protocol_tests::lab::kferry::Call;
 use protocol_tests::lab::record::Fill;
 use protocol_tests::lab::{Lab, Record, Scenario, Topic, Version, wait};
 use protocol_tests::on_a_pair;
