@@ -1,0 +1,189 @@
+//! What a run does when brokers or the way to them fail under it. Whatever happens, a record is on the target once or
+//! not at all, the exit code is 1, and the last line names the partition and what is known of it.
+#![allow(clippy::expect_used, clippy::panic, reason = "all of this file is tests and their helpers")]
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::ApiKey;
+use protocol_tests::broker::access::Operation;
+use protocol_tests::broker::build::RecordBatchBuilder;
+use protocol_tests::broker::faults::{Action, Rule};
+use protocol_tests::broker::serve::now_ms;
+use protocol_tests::broker::{Embedded, Version};
+use protocol_tests::lab::kferry::{Call, Kferry};
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_kferry-under-test");
+/// Records in a batch of these tests, and batches in a partition.
+const RECORDS: i64 = 10;
+const BATCHES: i64 = 40;
+
+/// Two clusters; the source holds one topic that group `g` has not begun to read.
+struct Stage {
+    source: Embedded,
+    target: Embedded,
+}
+
+impl Stage {
+    fn new(nodes: usize, partitions: i32) -> Self {
+        let start = || Embedded::start(Version::V4_1, nodes).expect("an embedded cluster");
+        let stage = Self { source: start(), target: start() };
+        stage.source.with_core(|core| {
+            core.create_topic("t", partitions, &[]).expect("a topic");
+            for partition in 0..partitions {
+                for _ in 0..BATCHES {
+                    let batch = RecordBatchBuilder::of(RECORDS as usize, now_ms()).build();
+                    assert!(core.append("t", partition, batch));
+                }
+                core.commit("g", "t", partition, 0);
+            }
+        });
+        stage
+    }
+
+    fn run(&self) -> Call {
+        let [source, target] = [&self.source, &self.target].map(|cluster| cluster.bootstrap().join(","));
+        let arguments = ["run", "--yes", "--source", &source, "--target", &target];
+        Kferry::new(BINARY).call(arguments).within(Duration::from_secs(60))
+    }
+
+    /// Runs to a failure; the last line on stderr and the result.
+    #[track_caller]
+    fn fails(&self) -> (String, Value) {
+        let (outcome, result) = self.run().json();
+        assert_eq!(outcome.code, 1, "{outcome}");
+        assert_eq!(result["outcome"], "failed", "{result:#}");
+        (outcome.stderr.lines().last().unwrap_or_default().to_owned(), result)
+    }
+
+    #[track_caller]
+    fn succeeds(&self) -> Value {
+        let (outcome, result) = self.run().json();
+        outcome.expect_code(0);
+        result
+    }
+
+    /// Where the target's partition ends.
+    fn end(&self, partition: i32) -> i64 {
+        self.target.with_core(|core| core.partition("t", partition).map_or(0, |found| found.log.end()))
+    }
+}
+
+fn records_written(result: &Value, partition: usize) -> i64 {
+    result["partitions"][partition]["records_written"].as_i64().expect("a count")
+}
+
+#[test]
+fn an_answer_that_is_lost_after_the_append_ends_the_lane_with_the_range_named_and_nothing_is_sent_twice() {
+    let stage = Stage::new(1, 1);
+    stage.target.with_core(|core| core.faults.add(Rule::api(ApiKey::Produce).after(3), Action::CutAfter));
+    let (last, result) = stage.fails();
+    let known = records_written(&result, 0);
+    let range = format!("t/0: no clear answer for source offsets [{known}, ");
+    assert!(last.contains(&range), "{last}");
+    let landed = stage.end(0);
+    assert!(landed > known && landed % RECORDS == 0, "{landed} landed, {known} are known of");
+    assert!(landed <= known + 5 * RECORDS, "no more than what was in flight: {landed}, {known}");
+}
+
+#[test]
+fn an_answer_that_is_garbage_proves_nothing() {
+    let stage = Stage::new(1, 1);
+    let garbage = Action::Raw(Bytes::from_static(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+    stage.target.with_core(|core| core.faults.add(Rule::api(ApiKey::Produce), garbage));
+    let (last, result) = stage.fails();
+    assert!(last.contains("t/0: no clear answer for source offsets [0, 10)"), "{last}");
+    assert_eq!((records_written(&result, 0), stage.end(0)), (0, RECORDS));
+}
+
+#[test]
+fn fetches_that_are_lost_are_asked_again_and_every_record_arrives_once() {
+    let stage = Stage::new(1, 3);
+    stage.source.with_core(|core| {
+        core.faults.add(Rule::api(ApiKey::Fetch), Action::CutAfter);
+        core.faults.add(Rule::api(ApiKey::Fetch).after(1), Action::CutBefore);
+    });
+    let result = stage.succeeds();
+    for partition in 0..3 {
+        assert_eq!(records_written(&result, partition), BATCHES * RECORDS);
+        assert_eq!(stage.end(partition as i32), BATCHES * RECORDS);
+    }
+}
+
+#[test]
+fn bytes_that_change_on_the_way_are_not_taken_for_records() {
+    let stage = Stage::new(1, 1);
+    let flip = Action::reply(|answer| {
+        let mut changed = BytesMut::from(&answer[..]);
+        let last = changed.len() - 5;
+        changed[last] ^= 0x40; // in the last batch's records
+        changed.freeze()
+    });
+    stage.source.with_core(|core| core.faults.add(Rule::api(ApiKey::Fetch), flip));
+    let (last, result) = stage.fails();
+    assert!(last.contains("t/0") && last.contains("[390, 400)") && last.contains("CORRUPT_MESSAGE"), "{last}");
+    assert_eq!((records_written(&result, 0), stage.end(0)), (390, 390));
+}
+
+#[test]
+fn a_source_leader_that_moves_is_followed() {
+    let stage = Stage::new(3, 2);
+    let moves = |core: &mut protocol_tests::broker::core::Core| {
+        let leader = core.partition("t", 0).and_then(|found| found.leader).expect("a leader");
+        core.elect("t", 0, leader % 3 + 1);
+    };
+    // Between the plan and the first record: the run has read the metadata already.
+    let begun = stage.run().args(["--rate", "50KB/s", "--output", "json"]).start();
+    protocol_tests::lab::wait::until("something arrives", Duration::from_secs(30), || (stage.end(0) > 0).then_some(()));
+    stage.source.with_core(moves);
+    begun.wait().expect_code(0);
+    assert_eq!((stage.end(0), stage.end(1)), (BATCHES * RECORDS, BATCHES * RECORDS));
+}
+
+#[test]
+fn a_target_that_may_not_be_written_is_named_with_the_right_that_is_missing() {
+    let stage = Stage::new(1, 2);
+    stage.target.with_core(|core| {
+        core.create_topic("t", 2, &[]).expect("a topic");
+        core.access.deny(Operation::WriteTopic, "t");
+    });
+    let (last, _) = stage.fails();
+    assert!(last.contains("t/") && last.contains("TOPIC_AUTHORIZATION_FAILED") && last.contains("Write"), "{last}");
+    assert_eq!((stage.end(0), stage.end(1)), (0, 0));
+}
+
+#[test]
+fn a_target_without_enough_replicas_is_refused_before_anything_is_written() {
+    let stage = Stage::new(3, 1);
+    stage.target.with_core(|core| {
+        core.create_topic_with("t", 1, Some(3), &[("min.insync.replicas", "2")]).expect("a topic");
+        for node in 1..=3 {
+            if core.partition("t", 0).and_then(|found| found.leader) != Some(node) {
+                core.set_following(node, false);
+                core.shrink_isr("t", 0, node);
+            }
+        }
+    });
+    let (last, result) = stage.fails();
+    assert!(last.contains("min_isr: t: min.insync.replicas is 2, but 1 of 3 replicas are in sync"), "{last}");
+    assert_eq!((&result["partitions"], stage.end(0)), (&serde_json::json!([]), 0));
+}
+
+#[test]
+fn lanes_that_fail_leave_the_others_alone() {
+    let stage = Stage::new(1, 2);
+    stage.source.with_core(|core| {
+        core.create_topic("u", 1, &[]).expect("a topic");
+        assert!(core.append("u", 0, RecordBatchBuilder::of(5, now_ms()).build()));
+        core.commit("g", "u", 0, 0);
+    });
+    stage.target.with_core(|core| {
+        core.create_topic("u", 1, &[]).expect("a topic");
+        core.access.deny(Operation::WriteTopic, "u");
+    });
+    let (last, result) = stage.fails();
+    assert!(last.contains("u/0") && !last.contains("t/"), "{last}");
+    assert_eq!((records_written(&result, 0), records_written(&result, 1)), (BATCHES * RECORDS, BATCHES * RECORDS));
+    assert_eq!((stage.end(0), stage.end(1)), (BATCHES * RECORDS, BATCHES * RECORDS));
+}
