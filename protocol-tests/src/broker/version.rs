@@ -12,7 +12,7 @@ pub enum Version {
 }
 
 /// One advertised API: key, lowest and highest version.
-pub(crate) type Served = (ApiKey, i16, i16);
+pub type Served = (ApiKey, i16, i16);
 
 const V4_1: &[Served] = &[
     // 4.1 advertises 0 to 13 for the sake of old librdkafka and closes the connection on 0 to 2.
@@ -94,7 +94,7 @@ impl Version {
 
     /// What ApiVersions answers. The oldest versions that 2.8 advertises are older than our codec: a request in one of
     /// them closes the connection (Produce 2 excepted).
-    pub(crate) const fn served(self) -> &'static [Served] {
+    pub const fn served(self) -> &'static [Served] {
         match self {
             Self::V2_8 => V2_8,
             Self::V4_1 => V4_1,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counts the scenarios on real brokers.
 #[derive(Debug, Default)]
@@ -18,8 +18,13 @@ impl Tally {
     }
 
     pub(crate) fn skipped(&self, real: bool, reason: &str) {
-        let mut skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
-        *skipped.entry(reason.to_owned()).or_default() += usize::from(real);
+        if real {
+            *self.reasons().entry(reason.to_owned()).or_default() += 1;
+        }
+    }
+
+    fn reasons(&self) -> MutexGuard<'_, BTreeMap<String, usize>> {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn none_ran(&self) -> bool {
@@ -29,7 +34,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let skipped = self.skipped.lock().unwrap_or_else(PoisonError::into_inner);
+        let skipped = self.reasons();
         let all: usize = skipped.values().sum();
         write!(out, "real: {} run, {all} skipped", self.ran.load(Ordering::Relaxed))?;
         for (reason, count) in skipped.iter() {
