@@ -52,8 +52,8 @@ impl Core {
         let partitions = assigned.map(|nodes| Partition::new(self.now, &nodes)).collect();
         let rules = configs::rules(self.version, &overrides, &self.broker_configs);
         // An id that no two topics share, also not one that is deleted and made again.
-        let id = (0x6b66_u128 << 112) | self.next_topic_id;
-        self.next_topic_id += 1;
+        let id = (0x6b66_u128 << 112) | self.topic_ids.len() as u128;
+        self.topic_ids.insert(id, name.to_owned());
         let internal = ["__consumer_offsets", "__transaction_state"].contains(&name);
         self.topics.insert(name.to_owned(), Topic { id, internal, overrides, rules, partitions });
         let down: Vec<i32> = self.nodes.iter().filter(|(_, node)| !node.up).map(|(id, _)| *id).collect();
@@ -164,9 +164,7 @@ impl Core {
         if let Some(state) = self.nodes.get_mut(&node) {
             state.up = false;
         }
-        for connection in self.connections_of(node) {
-            self.disconnect(connection);
-        }
+        self.disconnect_all(node);
         self.each_partition(|partition, now, _| partition.node_down(now, node));
     }
 
@@ -180,8 +178,8 @@ impl Core {
 
     /// Stops and starts all nodes: no leader moves, and producers are remembered as a restart leaves them.
     pub fn restart(&mut self) {
-        for connection in self.nodes.keys().flat_map(|node| self.connections_of(*node)).collect::<Vec<_>>() {
-            self.disconnect(connection);
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.disconnect_all(node);
         }
         self.each_partition(Partition::reload);
     }

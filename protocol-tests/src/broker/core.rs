@@ -74,8 +74,11 @@ pub struct Core {
     /// Counts everything that could let a parked request go on.
     pub(crate) changes: u64,
     pub(crate) next_producer_id: i64,
-    pub(crate) next_topic_id: u128,
+    /// Names by topic id, those of deleted topics too.
+    pub(crate) topic_ids: BTreeMap<u128, String>,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Connections that died with their node and whose shell does not know yet.
+    dead: Vec<ConnectionId>,
     next_tick: i64,
 }
 
@@ -99,8 +102,9 @@ impl Core {
             now: now_ms,
             changes: 0,
             next_producer_id: 1_000,
-            next_topic_id: 1,
+            topic_ids: BTreeMap::new(),
             connections: BTreeMap::new(),
+            dead: Vec::new(),
             next_tick: now_ms,
         }
     }
@@ -124,7 +128,8 @@ impl Core {
     /// from outside, and at [`next_wake`](Self::next_wake).
     pub fn poll(&mut self, now_ms: i64) -> Vec<Event> {
         self.tick(now_ms);
-        let mut events = Vec::new();
+        let close = |connection| Event { connection, outcome: Outcome::Close };
+        let mut events: Vec<Event> = self.dead.drain(..).map(close).collect();
         loop {
             let before = events.len();
             let waiting: Vec<ConnectionId> =
@@ -161,9 +166,12 @@ impl Core {
         }
     }
 
-    /// The connections a node has, for the shell that must close them when the node dies.
-    pub fn connections_of(&self, node: i32) -> Vec<ConnectionId> {
-        self.connections.iter().filter(|(_, state)| state.node == node).map(|(id, _)| *id).collect()
+    /// The node died, and with it its connections.
+    pub(crate) fn disconnect_all(&mut self, node: i32) {
+        let of_node = self.connections.iter().filter(|(_, state)| state.node == node);
+        let dead: Vec<ConnectionId> = of_node.map(|(id, _)| *id).collect();
+        dead.iter().for_each(|connection| self.disconnect(*connection));
+        self.dead.extend(dead);
     }
 
     fn serve(&mut self, connection: ConnectionId, frame: Bytes) -> Outcome {
@@ -264,7 +272,8 @@ impl Core {
         // Every partition has its turn: `any` would stop at the first that moved.
         let moved = partitions.filter_map(|partition| partition.tick(self.now, expiry).then_some(())).count();
         self.changes += moved as u64;
-        self.groups.tick(self.now);
+        let minutes: i64 = self.broker_config("offsets.retention.minutes").parse().unwrap_or(i64::MAX);
+        self.groups.tick(self.now, minutes.saturating_mul(60_000));
         self.end_late_transactions();
     }
 
@@ -291,7 +300,9 @@ impl Core {
 
     /// The name behind a topic id.
     pub(crate) fn topic_named(&self, id: u128) -> Option<&str> {
-        self.topics.iter().find(|(_, topic)| topic.id == id).map(|(name, _)| name.as_str())
+        // The name may belong to another topic by now.
+        let name = self.topic_ids.get(&id)?;
+        self.topics.get(name).filter(|topic| topic.id == id).map(|_| name.as_str())
     }
 
     /// A broker config's effective value.

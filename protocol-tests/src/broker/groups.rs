@@ -121,8 +121,6 @@ impl Group {
 pub struct Groups {
     groups: BTreeMap<String, Group>,
     next_check: i64,
-    /// offsets.retention.minutes in ms; `None` keeps everything.
-    pub retention_ms: Option<i64>,
     pub(super) members_made: u64,
 }
 
@@ -183,16 +181,18 @@ impl Groups {
     }
 
     /// Session and rebalance time-outs, and offsets nobody kept alive.
-    pub fn tick(&mut self, now_ms: i64) {
+    pub fn tick(&mut self, now_ms: i64, retention_ms: i64) {
         for group in self.groups.values_mut() {
             group.members.tick(now_ms);
             group.consumers.tick(now_ms);
         }
-        let Some(retention) = self.retention_ms.filter(|_| now_ms >= self.next_check) else { return };
+        if now_ms < self.next_check {
+            return;
+        }
         self.next_check = now_ms.saturating_add(CHECK_MS);
         for group in self.groups.values_mut().filter(|group| !group.is_active()) {
             let emptied = group.members.empty_since();
-            group.offsets.retain(|_, offset| now_ms.saturating_sub(emptied.unwrap_or(offset.at)) < retention);
+            group.offsets.retain(|_, offset| now_ms.saturating_sub(emptied.unwrap_or(offset.at)) < retention_ms);
         }
     }
 
@@ -231,12 +231,12 @@ mod tests {
 
     #[test]
     fn offsets_nobody_renews_expire() {
-        let mut groups = Groups { retention_ms: Some(1_000), ..Groups::default() };
+        let mut groups = Groups::default();
         groups.commit("g", "t", 0, committed(5, 0));
         groups.commit("g", "t", 1, committed(5, 600_000));
-        groups.tick(0);
+        groups.tick(0, 1_000);
         assert_eq!(groups.get("g").expect("exists").offsets.len(), 2);
-        groups.tick(600_500);
+        groups.tick(600_500, 1_000);
         assert_eq!(groups.get("g").expect("exists").offsets.len(), 1);
     }
 

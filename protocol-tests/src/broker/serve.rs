@@ -122,7 +122,14 @@ impl Drop for Embedded {
     }
 }
 
-type Outbox = mpsc::UnboundedSender<Outcome>;
+/// The two tasks of a connection, seen from the core.
+struct Peer {
+    node: i32,
+    /// What is to be written.
+    outbox: mpsc::UnboundedSender<Outcome>,
+    /// Lets the next request be read.
+    turn: mpsc::UnboundedSender<()>,
+}
 
 /// A frame, or `None` at the connection's end.
 type Incoming = (ConnectionId, Option<Bytes>);
@@ -130,8 +137,7 @@ type Incoming = (ConnectionId, Option<Bytes>);
 /// All connections, by the number the core knows them by.
 #[derive(Default)]
 struct Open {
-    outboxes: BTreeMap<ConnectionId, Outbox>,
-    nodes: BTreeMap<ConnectionId, i32>,
+    peers: BTreeMap<ConnectionId, Peer>,
     last: u64,
 }
 
@@ -184,6 +190,7 @@ impl Open {
         self.last += 1;
         let id = ConnectionId(self.last);
         let (outbox, outgoing) = mpsc::unbounded_channel();
+        let (turn, turns) = mpsc::unbounded_channel();
         // Without it an answer may wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let (reader, writer) = stream.into_split();
@@ -194,54 +201,60 @@ impl Open {
                 tokio::select! {
                     biased;
                     _ = write_all(writer, outgoing) => {}
-                    _ = read_all(reader, id, &frames) => {}
+                    _ = read_all(reader, id, &frames, turns) => {}
                 }
             };
             talk.await;
             // Nobody listens any more when the whole cluster ends.
             let _ = frames.send((id, None)).await;
         });
-        self.outboxes.insert(id, outbox);
-        self.nodes.insert(id, node);
+        self.peers.insert(id, Peer { node, outbox, turn });
     }
 
     fn request(&mut self, shared: &Shared, id: ConnectionId, frame: Bytes) {
-        let Some(node) = self.nodes.get(&id) else { return };
-        let outcome = shared.lock().handle(now_ms(), *node, id, frame);
+        let Some(peer) = self.peers.get(&id) else { return };
+        let outcome = shared.lock().handle(now_ms(), peer.node, id, frame);
         self.deliver(Event { connection: id, outcome });
     }
 
     fn deliver(&mut self, event: Event) {
+        if event.outcome == Outcome::Parked {
+            return;
+        }
         let closes = event.outcome == Outcome::Close;
-        if !matches!(event.outcome, Outcome::Parked | Outcome::Silent)
-            && let Some(outbox) = self.outboxes.get(&event.connection)
-        {
+        if let Some(peer) = self.peers.get(&event.connection) {
             // The client may be gone already.
-            let _ = outbox.send(event.outcome);
+            let _ = peer.outbox.send(event.outcome);
+            let _ = peer.turn.send(());
         }
         if closes {
-            self.outboxes.remove(&event.connection);
-            self.nodes.remove(&event.connection);
+            self.peers.remove(&event.connection);
         }
     }
 
     fn close(&mut self, shared: &Shared, id: ConnectionId) {
-        self.outboxes.remove(&id);
-        self.nodes.remove(&id);
+        self.peers.remove(&id);
         shared.lock().disconnect(id);
     }
 
     /// Closes the connections of nodes that no longer run.
     fn drop_dead(&mut self, shared: &Shared) {
         let core = shared.lock();
-        let down = |node: &i32| core.nodes.get(node).is_none_or(|node| !node.up);
-        let dead: Vec<ConnectionId> = self.nodes.iter().filter(|(_, node)| down(node)).map(|(id, _)| *id).collect();
+        let down = |peer: &Peer| core.nodes.get(&peer.node).is_none_or(|node| !node.up);
+        let dead: Vec<ConnectionId> = self.peers.iter().filter(|(_, peer)| down(peer)).map(|(id, _)| *id).collect();
         drop(core);
         dead.into_iter().for_each(|connection| self.deliver(Event { connection, outcome: Outcome::Close }));
     }
 }
 
-async fn read_all(mut reader: OwnedReadHalf, id: ConnectionId, frames: &mpsc::Sender<Incoming>) -> io::Result<()> {
+/// Reads one request, and the next one when that is answered: real brokers mute a connection meanwhile, so a client that
+/// pipelines feels it in its socket.
+async fn read_all(
+    mut reader: OwnedReadHalf,
+    id: ConnectionId,
+    frames: &mpsc::Sender<Incoming>,
+    mut turns: mpsc::UnboundedReceiver<()>,
+) -> io::Result<()> {
     loop {
         let length = reader.read_u32().await? as usize;
         if length > MAX_FRAME {
@@ -254,7 +267,7 @@ async fn read_all(mut reader: OwnedReadHalf, id: ConnectionId, frames: &mpsc::Se
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
-        if frames.send((id, Some(frame.freeze()))).await.is_err() {
+        if frames.send((id, Some(frame.freeze()))).await.is_err() || turns.recv().await.is_none() {
             return Ok(());
         }
     }

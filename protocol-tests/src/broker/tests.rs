@@ -247,6 +247,7 @@ fn a_node_that_stops_closes_and_others_lead() {
     let mut core = cluster(3, &[]);
     assert_eq!(produced(core.handle(NOW, 1, FIRST, produce_frame(1, -1, ten()))).error_code, 0);
     core.stop_node(1);
+    assert_eq!(only(core.poll(NOW)), Outcome::Close);
     assert_eq!(core.handle(NOW, 1, FIRST, produce_frame(2, -1, ten())), Outcome::Close);
     assert_eq!(core.partition("t", 0).expect("a partition").leader, Some(2));
     let answer = produced(core.handle(NOW, 2, SECOND, produce_frame(3, -1, ten())));
