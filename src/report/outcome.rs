@@ -14,7 +14,7 @@ const FEW: usize = 20;
 /// The result's text; every line ends with a line feed.
 pub fn outcome(outcome: &Outcome) -> String {
     let mut lines = vec![headline(outcome)];
-    let sections = [topics(outcome), opened(outcome), troubled(outcome)];
+    let sections = [topics(outcome), opened(outcome), troubled(outcome), groups(outcome)];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -83,6 +83,15 @@ fn opened(outcome: &Outcome) -> Vec<String> {
     table(["batches", "reason", " count", " bytes"], rows)
 }
 
+/// What this version leaves to the operator.
+fn groups(outcome: &Outcome) -> Vec<String> {
+    if outcome.lanes.is_empty() || outcome.ended() != Ended::Done {
+        return Vec::new();
+    }
+    let said = "The groups' offsets are not set on the target yet: start their consumers there with auto.offset.reset=earliest";
+    vec![said.to_owned()]
+}
+
 /// The partitions that could not be moved or verified.
 fn troubled(outcome: &Outcome) -> Vec<String> {
     let mut lines: Vec<String> = outcome.troubled().take(FEW).filter_map(LaneOutcome::problem).collect();
@@ -91,4 +100,69 @@ fn troubled(outcome: &Outcome) -> Vec<String> {
         lines.push(format!("and {}; the JSON lists all", many(more, "more partition")));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::copy::{LaneEnd, LaneProblem, Tally};
+    use crate::kafka::{Offset, Span as Offsets, TopicPartition};
+    use crate::plan::facts::ClusterIdentity;
+
+    fn lane(partition: i32, end: LaneEnd) -> LaneOutcome {
+        let mut tally = Tally::default();
+        tally.passed.add(1_500);
+        tally.rewritten.entry("boundary").or_default().add(500);
+        let verified = (end == LaneEnd::Copied).then_some(Level::Offsets);
+        LaneOutcome {
+            at: TopicPartition::new("orders", partition),
+            span: Offsets::new(100, 1_200),
+            written: Offsets::new(0, 1_000),
+            tally,
+            end,
+            verified,
+            difference: None,
+        }
+    }
+
+    fn shown(lanes: Vec<LaneOutcome>) -> String {
+        let identity = || ClusterIdentity { id: None, bootstrap: Vec::new(), brokers: Default::default() };
+        let elapsed = Duration::from_millis(840);
+        let (source, target) = (identity(), identity());
+        outcome(&Outcome { name: "night".to_owned(), source, target, lanes, warnings: Vec::new(), elapsed })
+    }
+
+    #[test]
+    fn a_result_says_what_moved_how_and_whether_it_was_proved() {
+        assert_eq!(
+            shown(vec![lane(0, LaneEnd::Copied), lane(1, LaneEnd::Copied)]),
+            "\
+Done: moved and verified 2,000 records of 2 partitions in 0.8 s
+
+topic   partitions  offsets  records    bytes  verified
+orders           2    2,200    2,000  3.9 KiB  2 of 2 offsets
+
+batches    reason    count    bytes
+passed                   2  2.9 KiB
+rewritten  boundary      2   1000 B
+
+The groups' offsets are not set on the target yet: start their consumers there with auto.offset.reset=earliest
+"
+        );
+    }
+
+    #[test]
+    fn a_partition_that_could_not_go_on_is_named() {
+        let problem = LaneProblem::Expired { offset: Offset(7), log_start: Offset(9) };
+        let text = shown(vec![lane(0, LaneEnd::Copied), lane(1, LaneEnd::Failed(problem))]);
+        assert!(text.starts_with("Failed: moved 2,000 records of 2 partitions"), "{text}");
+        assert!(text.ends_with("orders/1: source offset 7 is gone: the source's log now starts at 9; its retention deleted records while they were copied\n"), "{text}");
+    }
+
+    #[test]
+    fn nothing_to_move_needs_no_table() {
+        assert_eq!(shown(Vec::new()), "Nothing to move\n");
+    }
 }
