@@ -153,7 +153,7 @@ fn an_address_where_nobody_listens_is_named() {
     drop(listener);
     assert_eq!(
         refusal(&address),
-        "cannot connect to the source: no bootstrap address answers; ADDRESS: ADDRESS: Connection refused \
+        "cannot connect to the source: no bootstrap address answers; ADDRESS: Connection refused \
          (os error 111); check the source's address, and that a broker listens there"
     );
 }
@@ -165,7 +165,7 @@ fn a_port_that_says_nothing_is_given_up_in_time() {
     assert_eq!(
         refusal(&silent),
         "cannot connect to the source: no bootstrap address answers; ADDRESS: no answer to ApiVersions and no \
-         progress for 10 s; check the source's brokers and the network in between"
+         progress for 10 s; something takes connections there: check that the source's address is a Kafka listener"
     );
 }
 
@@ -174,7 +174,7 @@ fn a_port_that_closes_without_an_answer_is_named() {
     assert_eq!(
         refusal(&answers(b"")),
         "cannot connect to the source: no bootstrap address answers; ADDRESS: the connection was closed before \
-         anything was answered; is it a TLS port, or a proxy in between?; check that the source's address is a plain \
+         anything was answered (a TLS port, or a proxy in between?); check that the source's address is a plain \
          Kafka listener"
     );
 }
@@ -189,7 +189,7 @@ fn a_port_that_speaks_something_else_is_recognised_whatever_it_says() {
             refusal(&answers(bytes)),
             format!(
                 "cannot connect to the source: no bootstrap address answers; ADDRESS: answered with {length} bytes \
-                 that are not Kafka's protocol; is it a TLS or HTTP port?; check that the source's address is a plain \
+                 that are not Kafka's protocol (a TLS or HTTP port?); check that the source's address is a plain \
                  Kafka listener"
             )
         );
@@ -218,7 +218,7 @@ fn an_answer_that_is_cut_short_or_counts_more_than_it_holds_is_named() {
     assert_eq!(
         refusal(&broker(b"\0\0\xff\xff\xff\xff\x0f", 7)),
         "cannot connect to the source: no bootstrap address answers; ADDRESS: the answer can't be read: api_keys is \
-         4294967294 at byte 2"
+         4294967294 at byte 2; check that the source's address is a plain Kafka listener"
     );
     assert!(refusal(&broker(b"\0\0\x02", 500)).contains("ADDRESS: the connection was closed"));
 }

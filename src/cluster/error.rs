@@ -165,9 +165,15 @@ impl ClusterError {
                 Cause::NotKafka { .. } | Cause::ClosedAtOnce => {
                     format!("check that the {side}'s address is a plain Kafka listener")
                 }
+                Cause::TimedOut { .. } if self.place.api.is_none() => {
+                    format!("something takes connections there: check that the {side}'s address is a Kafka listener")
+                }
                 Cause::TimedOut { .. } => format!("check the {side}'s brokers and the network in between"),
                 _ => return None,
             },
+            ErrorKind::Unreadable(_) if self.place.api.is_none() => {
+                format!("check that the {side}'s address is a plain Kafka listener")
+            }
             ErrorKind::Version(_) => "kferry reads Apache Kafka 0.11 and later".to_owned(),
             ErrorKind::Code { code, .. } => code_advice(*code, side)?,
             _ => return None,
@@ -313,7 +319,7 @@ mod tests {
         assert_eq!(
             lost(true).to_string(),
             "cannot connect to the target's broker 3 (kafka-3:9092): answered with 131 bytes that are not Kafka's \
-             protocol; is it a TLS or HTTP port?"
+             protocol (a TLS or HTTP port?)"
         );
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Cause {
     /// The broker closed before it answered anything.
-    #[error("the connection was closed before anything was answered; is it a TLS port, or a proxy in between?")]
+    #[error("the connection was closed before anything was answered (a TLS port, or a proxy in between?)")]
     ClosedAtOnce,
     /// The broker closed after it had answered before.
     #[error("the broker closed the connection")]
@@ -30,7 +30,7 @@ pub enum Cause {
         waited: Duration,
     },
     /// The first bytes can't be from a broker.
-    #[error("answered with {bytes} bytes that are not Kafka's protocol; is it a TLS or HTTP port?")]
+    #[error("answered with {bytes} bytes that are not Kafka's protocol (a TLS or HTTP port?)")]
     NotKafka {
         /// How many bytes came.
         bytes: usize,

@@ -1,8 +1,7 @@
 //! Opening a byte stream to a broker's address.
 
 use crate::kafka::{HostPort, units};
-use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -35,8 +34,13 @@ pub enum DialError {
         reason: String,
     },
     /// None of the host's addresses took the connection.
-    #[error("{}", Tried::list(.0))]
-    Refused(Vec<Tried>),
+    #[error("{}", list(host, tried))]
+    Refused {
+        /// The name or address that was given.
+        host: String,
+        /// Each address with its own reason.
+        tried: Vec<Tried>,
+    },
 }
 
 /// One address that was tried.
@@ -48,16 +52,13 @@ pub struct Tried {
     pub reason: String,
 }
 
-impl Tried {
-    fn list(tried: &[Self]) -> String {
-        tried.iter().map(Self::to_string).collect::<Vec<_>>().join(", ")
-    }
-}
-
-impl fmt::Display for Tried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.address, self.reason)
-    }
+/// The reasons, each behind its address; an address that the caller gave himself is not repeated.
+fn list(host: &str, tried: &[Tried]) -> String {
+    let shown = |Tried { address, reason }: &Tried| match host.parse::<IpAddr>() {
+        Ok(_) => reason.clone(),
+        Err(_) => format!("{address}: {reason}"),
+    };
+    tried.iter().map(shown).collect::<Vec<_>>().join(", ")
 }
 
 /// A host name can lead to many addresses; more than this are not tried.
@@ -71,13 +72,13 @@ impl Dial for Tcp {
     fn dial<'a>(&'a self, address: &'a HostPort, wait: Duration) -> BoxFuture<'a, Result<Box<dyn Stream>, DialError>> {
         Box::pin(async move {
             let mut tried = Vec::new();
-            for address in resolve(address, wait).await? {
-                match connect(address, wait).await {
+            for resolved in resolve(address, wait).await? {
+                match connect(resolved, wait).await {
                     Ok(stream) => return Ok(Box::new(stream) as Box<dyn Stream>),
-                    Err(reason) => tried.push(Tried { address, reason }),
+                    Err(reason) => tried.push(Tried { address: resolved, reason }),
                 }
             }
-            Err(DialError::Refused(tried))
+            Err(DialError::Refused { host: address.host.clone(), tried })
         })
     }
 }
@@ -121,8 +122,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
-        let address = HostPort { host: "127.0.0.1".to_owned(), port };
-        let error = Tcp.dial(&address, WAIT).await.map(drop).expect_err("nobody listens");
-        assert_eq!(error.to_string(), format!("127.0.0.1:{port}: Connection refused (os error 111)"));
+        let refused = async |host: &str| {
+            let address = HostPort { host: host.to_owned(), port };
+            Tcp.dial(&address, WAIT).await.map(drop).expect_err("nobody listens").to_string()
+        };
+        assert_eq!(refused("127.0.0.1").await, "Connection refused (os error 111)");
+        let by_name = refused("localhost").await;
+        assert!(by_name.contains(&format!("127.0.0.1:{port}: Connection refused (os error 111)")), "{by_name}");
     }
 }

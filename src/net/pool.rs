@@ -46,7 +46,8 @@ impl Pool {
     }
 
     /// The bytes that may still be handed out; `None` without a limit.
-    pub fn available(&self) -> Option<usize> {
+    #[cfg(test)]
+    fn available(&self) -> Option<usize> {
         self.0.budget.as_ref().map(|budget| budget.permits.available_permits())
     }
 

@@ -146,7 +146,7 @@ async fn the_first_answer_of_something_else_is_not_kafka() {
     };
     let (answer, ()) = tokio::join!(list(&conn), script);
     let error = answer.expect_err("no answer").to_string();
-    assert_eq!(error, "answered with 47 bytes that are not Kafka's protocol; is it a TLS or HTTP port?");
+    assert_eq!(error, "answered with 47 bytes that are not Kafka's protocol (a TLS or HTTP port?)");
 }
 
 #[tokio::test(start_paused = true)]

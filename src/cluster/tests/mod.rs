@@ -45,7 +45,7 @@ async fn a_cluster_that_nobody_answers_for_names_every_address() {
         error.to_string(),
         "cannot connect to the source: no bootstrap address answers; \
          kafka:1: 127.0.0.1:1: refused; kafka:2: 127.0.0.1:2: refused; \
-         kafka:100: the connection was closed before anything was answered; is it a TLS port, or a proxy in between?"
+         kafka:100: the connection was closed before anything was answered (a TLS port, or a proxy in between?)"
     );
     assert!(error.advice().is_some_and(|advice| advice.contains("check the source's address")));
 }
@@ -108,6 +108,17 @@ async fn callers_who_want_leaders_at_the_same_time_share_one_look_up() {
     let before = script.count(None, METADATA);
     assert!(cluster.leader(&at(0)).await.is_ok());
     assert_eq!(script.count(None, METADATA), before, "a known leader is remembered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_doubted_is_looked_up_anew() {
+    let script = Script::new(|asked| match asked.api {
+        API_VERSIONS => versions(asked, &SPOKEN),
+        _ => metadata(if asked.before == 0 { &[1] } else { &[2] }),
+    });
+    let cluster = script.connect().await;
+    assert_eq!(cluster.leader(&at(0)).await.map(|leader| leader.broker), Ok(BrokerId(1)));
+    assert_eq!(cluster.refresh_leader(&at(0)).await.map(|leader| leader.broker), Ok(BrokerId(2)));
 }
 
 #[tokio::test(start_paused = true)]

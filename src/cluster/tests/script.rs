@@ -62,8 +62,9 @@ impl Dial for Script {
     fn dial<'a>(&'a self, address: &'a HostPort, _wait: Duration) -> BoxFuture<'a, Result<Box<dyn Stream>, DialError>> {
         Box::pin(async move {
             if address.port < 100 {
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port));
-                return Err(DialError::Refused(vec![Tried { address, reason: "refused".to_owned() }]));
+                let resolved = SocketAddr::from((Ipv4Addr::LOCALHOST, address.port));
+                let tried = vec![Tried { address: resolved, reason: "refused".to_owned() }];
+                return Err(DialError::Refused { host: address.host.clone(), tried });
             }
             let (ours, theirs) = duplex(1 << 16);
             let (play, log, port) = (Arc::clone(&self.play), Arc::clone(&self.log), address.port);
