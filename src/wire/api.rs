@@ -44,8 +44,7 @@ macro_rules! apis {
 
         impl ApiKey {
             /// All of them, in the order of their numbers.
-            #[cfg(test)]
-            pub(super) const ALL: &[Self] = &[$(Self::$name),*];
+            pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// Its number on the wire.
             pub const fn number(self) -> i16 {
