@@ -189,6 +189,19 @@ pub struct Record<'a> {
     pub headers: &'a [u8],
 }
 
+/// A record header: key and value, null or bytes.
+pub type HeaderField<'a> = (&'a [u8], Option<&'a [u8]>);
+
+impl<'a> Record<'a> {
+    /// The headers in order, key and value.
+    pub fn each_header(&self) -> Result<Vec<HeaderField<'a>>, Malformed> {
+        let mut reader = Reader { rest: self.headers };
+        (0..reader.varint()?)
+            .map(|_| Ok((reader.nullable()?.ok_or("a null header key")?, reader.nullable()?)))
+            .collect()
+    }
+}
+
 /// Why the records don't fit the header.
 pub type Malformed = &'static str;
 

@@ -5,21 +5,13 @@
 
 use bytes::Bytes;
 
+use crate::broker::batch::{self, Next, attribute, next_batch};
+use crate::broker::{Codec, NewRecord, RecordBatchBuilder};
+
 use super::record::{Header, Record};
-use crate::broker::Codec;
 
-/// Attribute bit: timestamps are the broker's.
-pub const APPEND_TIME: i16 = 0x08;
-/// Attribute bit: part of a transaction.
-pub const TRANSACTIONAL: i16 = 0x10;
-/// Attribute bit: a control batch.
-pub const CONTROL: i16 = 0x20;
-/// Attribute bit: the base timestamp is the delete horizon.
-pub const DELETE_HORIZON: i16 = 0x40;
-
-/// The header's length, and where the CRC's coverage begins.
-pub const HEADER: usize = 61;
-const COVERED: usize = 21;
+pub use crate::broker::batch::OVERHEAD as HEADER;
+pub use crate::broker::batch::attribute::{APPEND_TIME, CONTROL, DELETE_HORIZON, TRANSACTIONAL};
 
 /// A record batch of format v2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,87 +104,71 @@ impl Batch {
 
     /// Writes it.
     pub fn encode(&self) -> Bytes {
-        let first = self.base_timestamp.or(self.records.first().map(|record| record.timestamp)).unwrap_or(-1);
-        let last = self.records.last().map_or(-1, |record| i32::try_from(record.offset).expect("a small offset"));
-        let newest = self.records.iter().map(|record| record.timestamp).max().unwrap_or(-1);
-        let count = i32::try_from(self.records.len()).expect("a small count");
-        let mut body = Vec::new();
-        body.extend((self.attributes | self.codec.id()).to_be_bytes());
-        body.extend(self.last_offset_delta.unwrap_or(last).to_be_bytes());
-        body.extend(first.to_be_bytes());
-        body.extend(self.max_timestamp.unwrap_or(newest).to_be_bytes());
-        body.extend(self.producer_id.to_be_bytes());
-        body.extend(self.producer_epoch.to_be_bytes());
-        body.extend(self.base_sequence.to_be_bytes());
-        body.extend(self.count.unwrap_or(count).to_be_bytes());
-        match &self.payload {
-            Some(payload) => body.extend(payload),
-            None => body.extend(self.codec.compress(&encode_records(&self.records, first)).expect("packing in memory")),
+        let mut builder = RecordBatchBuilder::new()
+            .codec(self.codec)
+            .base_offset(self.base_offset)
+            .leader_epoch(self.leader_epoch)
+            .magic(self.magic)
+            .attributes(self.attributes)
+            .producer(self.producer_id, self.producer_epoch, self.base_sequence)
+            .records(self.records.iter().map(new_record));
+        if let Some(crc) = self.crc {
+            builder = builder.crc(crc);
         }
-        let mut out = self.base_offset.to_be_bytes().to_vec();
-        let length = i32::try_from(COVERED - 12 + body.len()).expect("a batch below 2 GiB");
-        out.extend(length.to_be_bytes());
-        out.extend(self.leader_epoch.to_be_bytes());
-        out.extend(self.magic.to_be_bytes());
-        out.extend(self.crc.unwrap_or_else(|| crc32c::crc32c(&body)).to_be_bytes());
-        out.extend(body);
-        out.into()
+        if let Some(delta) = self.last_offset_delta {
+            builder = builder.last_offset_delta(delta);
+        }
+        if let Some(timestamp) = self.base_timestamp {
+            builder = builder.base_timestamp(timestamp);
+        }
+        if let Some(timestamp) = self.max_timestamp {
+            builder = builder.max_timestamp(timestamp);
+        }
+        if let Some(count) = self.count {
+            builder = builder.count(count);
+        }
+        if let Some(payload) = &self.payload {
+            builder = builder.payload(payload.clone());
+        }
+        builder.build()
     }
 
     /// Reads the batches of a Fetch answer; a batch that was cut off at the end is left out. Records get the offsets and
     /// times that a consumer sees.
-    pub fn read_all(mut log: &[u8]) -> Vec<Self> {
+    pub fn read_all(log: &[u8]) -> Vec<Self> {
         let mut batches = Vec::new();
-        while let Some(length) = log.get(8..12) {
-            let whole = 12 + i32::from_be_bytes(length.try_into().expect("four bytes")) as usize;
-            let Some(batch) = log.get(..whole) else { break };
-            batches.push(Self::read(batch));
-            log = &log[whole..];
+        let mut at = 0;
+        while let Next::Batch(whole) = next_batch(log, at) {
+            at = whole.end;
+            batches.push(Self::read(&log[whole]));
         }
         batches
     }
 
     /// Reads one whole batch.
     fn read(bytes: &[u8]) -> Self {
-        let mut input = Reader(bytes);
-        let base_offset = input.i64();
-        input.take(4);
-        let leader_epoch = input.i32();
-        let magic = i8::from_be_bytes([input.take(1)[0]]);
-        assert_eq!(magic, 2, "only batches of format v2 can be read");
-        let crc = input.i32() as u32;
-        assert_eq!(crc, crc32c::crc32c(input.0), "the CRC of the batch at offset {base_offset}");
-        let attributes = input.i16();
-        let last_offset_delta = input.i32();
-        let [base_timestamp, max_timestamp, producer_id] = [input.i64(), input.i64(), input.i64()];
-        let producer_epoch = input.i16();
-        let [base_sequence, count] = [input.i32(), input.i32()];
-        let codec = Codec::from_id(attributes & 7).expect("a codec");
-        let plain = codec.decompress(input.0).expect("a batch that can be unpacked");
-        let mut records = Reader(&plain);
-        let records = (0..count).map(|_| {
-            let mut record = records.record(base_offset, base_timestamp);
-            if attributes & APPEND_TIME != 0 {
-                (record.timestamp, record.append_time) = (max_timestamp, true);
-            }
-            record
-        });
+        let header = batch::Header::read(bytes).expect("a whole batch");
+        assert_eq!(header.magic, 2, "only batches of format v2 can be read");
+        assert!(batch::crc_matches(bytes), "the CRC of the batch at offset {}", header.base_offset);
+        let codec = Codec::from_id(header.codec()).expect("a codec");
+        let plain = codec.decompress(&bytes[HEADER..]).expect("a batch that can be unpacked");
+        let records = batch::walk(&plain, header.count).expect("records that fit their header");
         Self {
-            base_offset,
-            leader_epoch,
-            magic,
-            crc: Some(crc),
+            base_offset: header.base_offset,
+            leader_epoch: header.leader_epoch,
+            magic: header.magic,
+            crc: Some(header.crc),
             codec,
-            attributes: attributes & !7,
-            last_offset_delta: Some(last_offset_delta),
-            base_timestamp: Some(base_timestamp),
-            max_timestamp: Some(max_timestamp),
-            producer_id,
-            producer_epoch,
-            base_sequence,
-            count: Some(count),
-            records: records.collect(),
-            payload: Some(input.0.to_vec()),
+            attributes: header.attributes & !attribute::CODEC,
+            last_offset_delta: Some(header.last_offset_delta),
+            base_timestamp: Some(header.base_timestamp),
+            max_timestamp: Some(header.max_timestamp),
+            producer_id: header.producer_id,
+            producer_epoch: header.producer_epoch,
+            base_sequence: header.base_sequence,
+            count: Some(header.count),
+            records: records.iter().map(|record| shown(record, &header)).collect(),
+            payload: Some(bytes[HEADER..].to_vec()),
         }
     }
 
@@ -202,92 +178,29 @@ impl Batch {
     }
 }
 
-fn encode_records(records: &[Record], base_timestamp: i64) -> Vec<u8> {
-    let mut out = Vec::new();
-    for record in records {
-        let mut body = vec![0];
-        varint(&mut body, record.timestamp - base_timestamp);
-        varint(&mut body, record.offset);
-        field(&mut body, record.key.as_deref());
-        field(&mut body, record.value.as_deref());
-        varint(&mut body, i64::try_from(record.headers.len()).expect("few headers"));
-        for header in &record.headers {
-            field(&mut body, Some(&header.key));
-            field(&mut body, header.value.as_deref());
-        }
-        field(&mut out, Some(&body));
-    }
-    out
-}
-
-fn field(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    match bytes {
-        None => varint(out, -1),
-        Some(bytes) => {
-            varint(out, i64::try_from(bytes.len()).expect("a small field"));
-            out.extend(bytes);
-        }
+fn new_record(record: &Record) -> NewRecord {
+    let bytes = |field: &Option<Vec<u8>>| field.clone().map(Bytes::from);
+    let header = |header: &Header| (header.key.clone().into(), bytes(&header.value));
+    NewRecord {
+        key: bytes(&record.key),
+        value: bytes(&record.value),
+        headers: record.headers.iter().map(header).collect(),
+        timestamp: record.timestamp,
+        offset_delta: Some(record.offset.try_into().expect("a small offset")),
     }
 }
 
-/// Zigzag, seven bits at a time, lowest first.
-fn varint(out: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)) as u64;
-    while rest > 0x7f {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at(count);
-        self.0 = rest;
-        taken
-    }
-
-    fn i16(&mut self) -> i16 {
-        i16::from_be_bytes(self.take(2).try_into().expect("two bytes"))
-    }
-
-    fn i32(&mut self) -> i32 {
-        i32::from_be_bytes(self.take(4).try_into().expect("four bytes"))
-    }
-
-    fn i64(&mut self) -> i64 {
-        i64::from_be_bytes(self.take(8).try_into().expect("eight bytes"))
-    }
-
-    fn varint(&mut self) -> i64 {
-        let mut raw = 0_u64;
-        for shift in (0..).step_by(7) {
-            let byte = self.take(1)[0];
-            raw |= u64::from(byte & 0x7f) << shift;
-            if byte < 0x80 {
-                break;
-            }
-        }
-        (raw >> 1) as i64 ^ -((raw & 1) as i64)
-    }
-
-    fn field(&mut self) -> Option<Vec<u8>> {
-        let length = self.varint();
-        usize::try_from(length).ok().map(|length| self.take(length).to_vec())
-    }
-
-    fn record(&mut self, base_offset: i64, base_timestamp: i64) -> Record {
-        let _length = self.varint();
-        let _attributes = self.take(1);
-        let timestamp = base_timestamp + self.varint();
-        let offset = base_offset + self.varint();
-        let [key, value] = [self.field(), self.field()];
-        let headers = (0..self.varint())
-            .map(|_| Header { key: self.field().expect("a header key"), value: self.field() })
-            .collect();
-        Record { offset, timestamp, append_time: false, key, value, headers }
+/// A stored record as a consumer is shown it.
+fn shown(record: &batch::Record<'_>, header: &batch::Header) -> Record {
+    let append_time = header.has(APPEND_TIME);
+    let headers = record.each_header().expect("headers").into_iter();
+    Record {
+        offset: header.base_offset + i64::from(record.offset_delta),
+        timestamp: if append_time { header.max_timestamp } else { header.base_timestamp + record.timestamp_delta },
+        append_time,
+        key: record.key.map(<[u8]>::to_vec),
+        value: record.value.map(<[u8]>::to_vec),
+        headers: headers.map(|(key, value)| Header { key: key.to_vec(), value: value.map(<[u8]>::to_vec) }).collect(),
     }
 }
 

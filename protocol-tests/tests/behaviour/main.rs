@@ -59,10 +59,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Real brokers do the work; more scenarios at once only make each other's waits longer.
-    arguments.test_threads.get_or_insert(2);
     let tally = Arc::new(Tally::default());
     let asked_for_real = arenas.iter().any(Arena::is_real);
+    // Real brokers work while a scenario waits, embedded ones do not.
+    arguments.test_threads.get_or_insert(if asked_for_real { 2 } else { 8 });
     let trials = trials(&arenas, asked_for_real, &tally);
     let listing = arguments.list;
     let conclusion = libtest_mimic::run(&arguments, trials);
