@@ -187,3 +187,16 @@ fn lanes_that_fail_leave_the_others_alone() {
     assert_eq!((records_written(&result, 0), records_written(&result, 1)), (BATCHES * RECORDS, BATCHES * RECORDS));
     assert_eq!((stage.end(0), stage.end(1)), (BATCHES * RECORDS, BATCHES * RECORDS));
 }
+
+#[test]
+fn partitions_that_wait_long_for_room_in_an_answer_are_not_taken_for_empty_ones() {
+    const PARTITIONS: i32 = 120;
+    let stage = Stage::new(1, PARTITIONS);
+    // The rate keeps answers so small that each has room for a few partitions only.
+    let (outcome, result) = stage.run().args(["--rate", "200KB/s"]).json();
+    outcome.expect_code(0);
+    for partition in 0..PARTITIONS {
+        assert_eq!(records_written(&result, partition as usize), BATCHES * RECORDS);
+        assert_eq!(stage.end(partition), BATCHES * RECORDS);
+    }
+}

@@ -21,15 +21,17 @@ pub(super) struct Ask {
 /// The lanes that wait for one source broker, in turn.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
+    first: VecDeque<Ask>,
     waiting: VecDeque<Ask>,
     pub(super) under_way: usize,
 }
 
 impl Asks {
-    /// The lane waits for its turn; `first`: in front of the others, because the last answer had no room for it.
+    /// The lane waits for its turn; `first`: in front of the others, because the last answer had no room for it. Among
+    /// such lanes, too, who came first is served first.
     pub(super) fn push(&mut self, ask: Ask, first: bool) {
         if first {
-            self.waiting.push_front(ask);
+            self.first.push_back(ask);
         } else {
             self.waiting.push_back(ask);
         }
@@ -37,13 +39,12 @@ impl Asks {
 
     /// Whether another request may go out.
     pub(super) fn is_ready(&self) -> bool {
-        !self.waiting.is_empty() && self.under_way < FETCHES
+        !(self.first.is_empty() && self.waiting.is_empty()) && self.under_way < FETCHES
     }
 
     /// The lanes of the next request.
     pub(super) fn request(&mut self) -> Vec<Ask> {
-        let count = self.waiting.len().min(PARTITIONS);
-        self.waiting.drain(..count).collect()
+        std::iter::from_fn(|| self.first.pop_front().or_else(|| self.waiting.pop_front())).take(PARTITIONS).collect()
     }
 }
 
@@ -57,8 +58,10 @@ mod tests {
         asks.push(Ask { lane: 0, from: Offset(0) }, false);
         asks.push(Ask { lane: 1, from: Offset(0) }, false);
         asks.push(Ask { lane: 2, from: Offset(0) }, true);
+        asks.push(Ask { lane: 3, from: Offset(0) }, true);
         let order: Vec<usize> = asks.request().iter().map(|ask| ask.lane).collect();
-        assert_eq!(order, [2, 0, 1]);
+        assert_eq!(order, [2, 3, 0, 1]);
+        assert!(!asks.is_ready());
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub enum Event {
         records: Bytes,
         /// The aborted transactions that reach into them.
         aborted: Vec<AbortedTransaction>,
+        /// Whether partitions in front of this one in the request got records: then a lack of them proves nothing.
+        crowded: bool,
     },
     /// The source refused the Fetch; `log_start` as far as the answer told.
     FetchRefused {
@@ -150,7 +152,7 @@ impl Lane {
         match event {
             _ if self.finished => return,
             Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } if self.stopping => {}
-            Event::Fetched { records, aborted } => self.fetched(records, aborted),
+            Event::Fetched { records, aborted, crowded } => self.fetched(records, aborted, crowded),
             Event::FetchRefused { code, log_start } => self.fetch_refused(now, code, log_start),
             Event::FetchLost { cause } => self.fetch_again(now, cause),
             Event::Produced(result) => self.writer.answered(result),
@@ -217,11 +219,11 @@ impl Lane {
         self.stopping.then_some(LaneEnd::Stopped)
     }
 
-    fn fetched(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>) {
+    fn fetched(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>, crowded: bool) {
         self.fetching = Fetching::Idle;
         self.patience.reset();
         let (waiting, bytes) = (&mut self.waiting, &mut self.waiting_bytes);
-        self.reader.take(records, aborted, |batch| {
+        self.reader.take(records, aborted, crowded, |batch| {
             *bytes = bytes.saturating_add(batch.len());
             waiting.push_back(batch);
         });

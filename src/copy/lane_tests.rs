@@ -37,7 +37,7 @@ fn lane(start: i64, end: i64) -> Lane {
 }
 
 fn fetched(lane: &mut Lane, batches: &[Vec<u8>]) {
-    lane.on(NOW, Event::Fetched { records: batches.concat().into(), aborted: Vec::new() });
+    lane.on(NOW, Event::Fetched { records: batches.concat().into(), aborted: Vec::new(), crowded: false });
 }
 
 fn appended(lane: &mut Lane, base: i64) {
@@ -177,7 +177,7 @@ fn aborted_transactions_are_left_out_and_committed_ones_become_plain() {
     };
     let log = [transactional(0, 2), marker(2, false), transactional(3, 5), marker(5, true)].concat();
     let aborted = vec![AbortedTransaction { producer: ProducerId(9), first_offset: Offset(0) }];
-    lane.on(NOW, Event::Fetched { records: log.into(), aborted });
+    lane.on(NOW, Event::Fetched { records: log.into(), aborted, crowded: false });
     let only = produce(&mut lane);
     assert_eq!((only.source(), only.header().is_transactional()), (Span::new(3, 5), false));
     appended(&mut lane, 100);
@@ -319,6 +319,23 @@ fn a_source_that_answers_without_records_is_not_asked_for_ever() {
         }
     }
     panic!("it never gave up");
+}
+
+#[test]
+fn a_lane_that_others_leave_no_room_for_waits_its_turn_and_goes_first() {
+    let mut lane = lane(0, 2);
+    for attempt in 0..1_000 {
+        match lane.next(NOW) {
+            Some(Action::Fetch { first, .. }) => assert_eq!(first, attempt > 0),
+            other => panic!("{other:?}"),
+        }
+        lane.on(NOW, Event::Fetched { records: Bytes::new(), aborted: Vec::new(), crowded: true });
+    }
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 2, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
 }
 
 #[test]

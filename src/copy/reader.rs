@@ -10,8 +10,9 @@ use crate::batch::{
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{Offset, Span};
 
-/// How often in a row the source may answer without a whole batch below the lane's end. The engine asks such a lane
-/// first in its next request, so one answer is normal (another partition used the space up) and many are not.
+/// How often in a row the source may answer without a whole batch below the lane's end, although nothing in front of
+/// the lane in the request had taken the space: a broker gives the first partition that has records a whole batch,
+/// however large (KIP-74).
 const EMPTY_ANSWERS: u32 = 10;
 
 /// Walks the source's log from the span's start to its end.
@@ -22,12 +23,13 @@ pub(super) struct Reader {
     rules: Rules,
     tally: Tally,
     empty_answers: u32,
+    starved: bool,
     stopped: Option<LaneProblem>,
 }
 
 impl Reader {
     pub(super) fn new(span: Span, rules: Rules) -> Self {
-        Self { span, next: span.start, rules, tally: Tally::default(), empty_answers: 0, stopped: None }
+        Self { span, next: span.start, rules, tally: Tally::default(), empty_answers: 0, starved: false, stopped: None }
     }
 
     /// The next source offset to ask for.
@@ -59,8 +61,14 @@ impl Reader {
     }
 
     /// Takes the record bytes of one Fetch answer, with the aborted transactions that it names, and hands each batch that
-    /// is to be written to `out`, in order.
-    pub(super) fn take(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>, mut out: impl FnMut(Outgoing)) {
+    /// is to be written to `out`, in order. `crowded`: partitions in front of this one may have used up the space.
+    pub(super) fn take(
+        &mut self,
+        records: Bytes,
+        aborted: Vec<AbortedTransaction>,
+        crowded: bool,
+        mut out: impl FnMut(Outgoing),
+    ) {
         let before = self.next;
         let mut judge = Judge::new(aborted);
         for piece in batch::batches(records) {
@@ -80,7 +88,7 @@ impl Reader {
                 self.stop(problem);
             }
         }
-        self.count_empty(before);
+        self.count_empty(before, crowded);
     }
 
     fn batch(
@@ -123,9 +131,13 @@ impl Reader {
         Ok(())
     }
 
-    fn count_empty(&mut self, before: Offset) {
-        if self.next > before || self.is_done() {
+    fn count_empty(&mut self, before: Offset, crowded: bool) {
+        self.starved = self.next == before && !self.is_done();
+        if !self.starved {
             self.empty_answers = 0;
+            return;
+        }
+        if crowded {
             return;
         }
         self.empty_answers = self.empty_answers.saturating_add(1);
@@ -137,7 +149,7 @@ impl Reader {
 
     /// Whether the last answer brought nothing: such a lane is asked for first next time.
     pub(super) fn is_starved(&self) -> bool {
-        self.empty_answers > 0
+        self.starved
     }
 }
 

@@ -105,9 +105,12 @@ impl Engine {
         self.pace.took(answer.partitions.iter().map(|partition| partition.records.len()).sum());
         let mut partitions: BTreeMap<TopicPartition, FetchedPartition> =
             answer.partitions.into_iter().map(|partition| (partition.at.clone(), partition)).collect();
+        let mut crowded = false;
         for ask in asks {
             let partition = partitions.remove(self.slots[ask.lane].lane.at());
-            self.fetched_lane(broker, ask, partition);
+            let served = partition.as_ref().is_some_and(|partition| !partition.records.is_empty());
+            self.fetched_lane(broker, ask, partition, crowded);
+            crowded |= served;
         }
     }
 
@@ -118,22 +121,24 @@ impl Engine {
         }
     }
 
-    fn fetched_lane(&mut self, broker: BrokerId, ask: Ask, partition: Option<FetchedPartition>) {
+    fn fetched_lane(&mut self, broker: BrokerId, ask: Ask, partition: Option<FetchedPartition>, crowded: bool) {
         let Some(partition) = partition else {
             let cause = "the answer leaves the partition out".to_owned();
             return self.event(ask.lane, Event::FetchLost { cause });
         };
         let leads = self.source_routes.leader(ask.lane) == Some(broker);
         match partition.error {
-            ErrorCode::NONE => match partition.preferred_replica.filter(|replica| *replica != broker) {
+            // Only the leader may send a lane elsewhere: two brokers that name each other would do so for ever.
+            ErrorCode::NONE => match partition.preferred_replica.filter(|replica| leads && *replica != broker) {
                 Some(replica) => self.asks.entry(replica).or_default().push(ask, false),
                 None => {
                     let FetchedPartition { records, aborted, .. } = partition;
-                    self.event(ask.lane, Event::Fetched { records, aborted });
+                    self.event(ask.lane, Event::Fetched { records, aborted, crowded });
                 }
             },
-            // A follower may lag behind or keep less than its leader: the leader has the last word (KIP-392).
-            _ if !leads && self.source_routes.leader(ask.lane).is_some() => self.ask(ask, true),
+            // A follower may lag behind or keep less than its leader: the leader has the last word (KIP-392). It may
+            // name the same follower again, so this counts as a failure.
+            code if !leads => self.event(ask.lane, Event::FetchLost { cause: code.to_string() }),
             code => {
                 if code.retry() == Retry::Leader {
                     self.source_routes.forget(ask.lane);
