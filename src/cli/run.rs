@@ -87,9 +87,7 @@ async fn until_signalled(migration: Migration<'_>, shown: &mut Shown) -> Result<
 /// Hands the result to everyone who wants it. A failed run's document is printed with its failure.
 fn tell(common: &Common, outcome: &Outcome, report: Option<ReportFile>, log: Option<TextLog>) -> Result<(), Failure> {
     let text = outcome::outcome(outcome);
-    if let Some(report) = report {
-        report.write(outcome)?;
-    }
+    let kept = report.map_or(Ok(()), |report| report.write(outcome));
     if let Some(mut log) = log {
         match log.add(&format!("\n{text}")) {
             Ok(()) => streams::say(&format!("text log: {}", log.path().display())),
@@ -97,10 +95,14 @@ fn tell(common: &Common, outcome: &Outcome, report: Option<ReportFile>, log: Opt
         }
     }
     match common.output {
-        Output::Text => streams::result(&format!("\n{text}")),
-        Output::Json if outcome.ended() == Ended::Done => streams::document(&RunDoc::from(outcome)),
-        Output::Json => Ok(()),
+        Output::Text => streams::result(&format!("\n{text}"))?,
+        Output::Json if outcome.ended() == Ended::Done => streams::document(&RunDoc::from(outcome))?,
+        Output::Json => {}
     }
+    if let Err(error) = kept {
+        streams::say(&format!("warning: {error}"));
+    }
+    Ok(())
 }
 
 /// Everyone who watches a run.

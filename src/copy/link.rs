@@ -58,8 +58,9 @@ impl Link {
         }
     }
 
-    /// Whether somebody waits and nobody is connecting.
+    /// Whether somebody waits and nobody is connecting. Answers that a dead connection still owes come first: until then
+    /// nobody knows what became of the batches before.
     pub(super) fn wants_connection(&self) -> bool {
-        !self.turns.is_empty() && matches!(self.state, State::Closed)
+        !self.turns.is_empty() && self.under_way == 0 && matches!(self.state, State::Closed)
     }
 }

@@ -98,15 +98,15 @@ impl Reader {
         out: &mut impl FnMut(Outgoing),
     ) -> Result<(), LaneProblem> {
         let header = batch.header();
+        if header.base_offset >= self.span.end {
+            self.next = self.span.end; // the rest of the span was compacted away
+            return Ok(());
+        }
         let left = Span { start: self.next, end: self.span.end };
         // Asked about every batch, also those in front of the span: they may begin or end a transaction.
         let verdict = judge.verdict(batch, left, &self.rules).map_err(|error| not_rebuilt(self.next, error))?;
         if header.next_offset() <= self.next {
             return Ok(()); // a Fetch may begin before the offset that was asked for
-        }
-        if header.base_offset >= self.span.end {
-            self.next = self.span.end; // the rest of the span was compacted away
-            return Ok(());
         }
         match verdict {
             Verdict::Pass => {

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use super::error::MigrateError;
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
-use crate::batch::{Codec, CodecSet, Rules};
+use crate::batch::{AppendTime, Codec, CodecSet, Rules};
 use crate::cluster::retry::RetryPolicy;
-use crate::cluster::{Cluster, ClusterError, Edge, Use};
+use crate::cluster::{Cluster, ClusterError, Configs, Edge, Use};
 use crate::copy::{Copied, Engine, LaneEnd, LaneSetup, Limits, Patience, Tally};
-use crate::kafka::{Offset, Sequence, Span, Stamp, TopicPartition};
+use crate::kafka::{Offset, Sequence, Span, Stamp, TopicName, TopicPartition};
 use crate::plan::{LanePlan, Permit, Plan, Warning, WarningCode};
 use crate::topics::{self, LeftOutBecause, Mirrored};
 use crate::verify::{self, Extent};
@@ -146,6 +146,12 @@ async fn prepare(migration: &Migration<'_>) -> Result<Vec<LaneSetup>, MigrateErr
     let (producer, epoch) = migration.target.init_producer_id().await.map_err(MigrateError::Cluster)?;
     let version = produce_version(migration.target).await;
     let codecs = if version < CARRIES_ZSTD { CodecSet::ALL.without(Codec::Zstd) } else { CodecSet::ALL };
+    let topics: BTreeSet<TopicName> = lanes.iter().map(|lane| lane.at.topic.clone()).collect();
+    let configs = migration.target.topic_configs(&topics.into_iter().collect::<Vec<_>>()).await;
+    let rules = |at: &TopicPartition| {
+        let known = configs.get(&at.topic).and_then(|configs| configs.as_ref().ok());
+        known.map_or_else(Rules::default, |configs| target_rules(configs, migration.now_ms))
+    };
     let setup = |(seed, lane): (u64, &LanePlan)| {
         let target_end = end_of(&ends, &lane.at)?;
         Ok(LaneSetup {
@@ -155,11 +161,27 @@ async fn prepare(migration: &Migration<'_>) -> Result<Vec<LaneSetup>, MigrateErr
             target_end,
             depth: if version < REMEMBERS_FIVE { 1 } else { DEPTH },
             old_before: migration.now_ms.saturating_sub(PRODUCER_EXPIRY),
-            rules: Rules { codecs, ..Rules::default() },
+            rules: Rules { codecs, ..rules(&lane.at) },
             patience: Patience::new(RetryPolicy::default(), seed),
         })
     };
     (0..).zip(lanes).map(setup).collect()
+}
+
+/// What a target topic takes, as far as its configs tell. A topic whose configs may not be read says so by its refusals.
+fn target_rules(configs: &Configs, now_ms: i64) -> Rules {
+    let value = |name: &str| configs.get(name)?.value.as_deref();
+    let number = |name: &str| value(name)?.parse::<i64>().ok();
+    let stamps = value("message.timestamp.type") == Some("LogAppendTime");
+    Rules {
+        max_batch_bytes: number("max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok()),
+        // Brokers that stamp their own time don't mind the records' times.
+        latest_timestamp: number("message.timestamp.after.max.ms")
+            .filter(|_| !stamps)
+            .map(|ms| now_ms.saturating_add(ms)),
+        append_time: if stamps { AppendTime::TargetStamps } else { AppendTime::Keep },
+        ..Rules::default()
+    }
 }
 
 /// The lowest version of Produce that the target's brokers speak with us. One that can't be reached now has no say: it

@@ -15,6 +15,7 @@ use super::plan::{partition, recent, records};
 pub(super) fn scenarios() -> Vec<Scenario> {
     on_a_pair!["run":
         a_batch_that_crosses_the_start_is_trimmed_in_every_codec,
+        a_batch_larger_than_the_target_takes_is_split,
         control_batches_are_left_out,
         committed_transactions_arrive_and_aborted_ones_do_not,
         a_missing_topic_that_may_not_be_created_is_named_and_nothing_is_written,
@@ -95,6 +96,19 @@ fn a_batch_that_crosses_the_start_is_trimmed_in_every_codec(lab: &Lab<'_>) {
         assert_eq!(batches["rewritten"][0]["reason"], "boundary", "{batches:#}");
         assert_eq!(batches["rewritten"][0]["batches"], 1, "{batches:#}");
     }
+}
+
+fn a_batch_larger_than_the_target_takes_is_split(lab: &Lab<'_>) {
+    let topic = lab.source.new_topic("large", 1, &[]);
+    let fill = Fill { count: 300, size: 1_000, seed: 1, timestamp: recent() };
+    lab.source.fill(&topic, 0, &fill, Writing { batch_size: 200_000, ..Writing::default() });
+    lab.source.commit(&Topic::unique("group").name, &topic, 0, 0);
+    lab.target.create_topic(&topic, 1, &[("max.message.bytes", "20000")]);
+    let result = moved(lab, &[&topic]);
+    let batches = &partition(&result, &topic, 0)["batches"];
+    assert_eq!(batches["rewritten"][0]["reason"], "too_large", "{batches:#}");
+    assert_eq!(lab.target.bounds(&topic, 0), (0, 300));
+    assert_eq!(lab.target.digest(&topic, 0, 0, 300), lab.source.digest(&topic, 0, 0, 300));
 }
 
 fn control_batches_are_left_out(lab: &Lab<'_>) {
