@@ -109,6 +109,25 @@ fn a_program_that_asked_for_json_gets_one_document_of_every_failure() {
 }
 
 #[test]
+fn a_command_line_that_cannot_be_read_gets_its_document_too() {
+    let wrong = kferry(&["run", "--tpoic", "orders", "--output=json"]);
+    let outcome = wrong.run().expect_code(2);
+    assert_eq!(outcome.json()["outcome"], "failed", "{outcome}");
+    let (outcome, document) = kferry(&["plan", "--tpoic", "orders"]).json();
+    assert_eq!(document["error"], "unexpected argument '--tpoic' found");
+    assert!(outcome.expect_code(2).stderr.contains("Usage: "));
+}
+
+#[test]
+fn a_failed_run_s_document_has_the_name_wherever_it_was_set() {
+    let run = ["run", "--yes", "--source", "127.0.0.1:1", "--target", "127.0.0.1:2"];
+    let (_, document) = kferry(&run).env("KFERRY_NAME", "by-variable").json();
+    assert_eq!(document["name"], "by-variable");
+    let (_, document) = kferry(&run).file("kferry.toml", "name = 'by-file'\n").json();
+    assert_eq!(document["name"], "by-file");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let mut process =
         Command::new(BINARY).arg("--help").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");

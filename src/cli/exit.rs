@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::args::{Command, CommandLine};
+use super::args::Command;
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
 use crate::kafka::units::Count;
@@ -119,6 +119,22 @@ pub(super) enum FailureDoc {
     Run(Box<RunDoc>),
 }
 
+impl FailureDoc {
+    /// The document of a command line that can't be read, if its `words` ask for JSON. `answer` is clap's.
+    pub(super) fn misread(words: &[String], answer: &str) -> Option<Self> {
+        let pair = |pair: &[String]| matches!(pair, [flag, value] if flag == "--output" && value == "json");
+        if !words.windows(2).any(pair) && !words.iter().any(|word| word == "--output=json") {
+            return None;
+        }
+        let error = answer.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Some(if words.iter().any(|word| word == "run") {
+            Self::Run(Box::new(RunDoc::failed("default".to_owned(), error)))
+        } else {
+            Self::Plan { version: 1, error }
+        })
+    }
+}
+
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
@@ -140,11 +156,11 @@ impl Failure {
         }
     }
 
-    pub(super) fn document(&self, line: &CommandLine) -> FailureDoc {
-        match (&line.command, self) {
+    pub(super) fn document(&self, command: &Command, name: String) -> FailureDoc {
+        match (command, self) {
             (Command::Plan(_), _) => FailureDoc::Plan { version: 1, error: self.to_string() },
             (Command::Run(_), Self::Ended(outcome, _)) => FailureDoc::Run(Box::new(RunDoc::from(&**outcome))),
-            (Command::Run(_), _) => FailureDoc::Run(Box::new(RunDoc::failed(line.name().to_owned(), self.to_string()))),
+            (Command::Run(_), _) => FailureDoc::Run(Box::new(RunDoc::failed(name, self.to_string()))),
         }
     }
 

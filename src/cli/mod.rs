@@ -18,7 +18,7 @@ mod survey;
 
 use crate::config::{Settings, env, file};
 use args::{Command, CommandLine, Output};
-use exit::{Exit, Failure};
+use exit::{Exit, Failure, FailureDoc};
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -27,21 +27,34 @@ pub fn main() -> ExitCode {
         Err(answer) => {
             // Help and version end here as well; a closed stdout is no failure.
             let _ = answer.print();
-            let asked = !answer.use_stderr();
-            return if asked { Exit::Done } else { Exit::Usage }.into();
+            return misread(&answer).into();
         }
     };
     streams::log(&line.common);
-    let ended = command(&line).or_else(|failure| fail(&line, &failure));
+    let settings = settings(&line);
+    // A document carries the name wherever it was set, as far as the settings can be read.
+    let name = settings.as_ref().map_or(line.name(), |settings| settings.name.as_str()).to_owned();
+    let ended = settings.and_then(|settings| command(&line, &settings)).or_else(|failure| fail(&line, name, &failure));
     ended.unwrap_or_else(|failure: Failure| failure.exit()).into()
 }
 
-fn command(line: &CommandLine) -> Result<Exit, Failure> {
-    let settings = settings(line)?;
+/// The end of a command line that clap answered itself. Where its words ask for a document, a mistake gets one as well.
+fn misread(answer: &clap::Error) -> Exit {
+    if !answer.use_stderr() {
+        return Exit::Done;
+    }
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(document) = FailureDoc::misread(&words, &answer.to_string()) {
+        let _ = streams::document(&document);
+    }
+    Exit::Usage
+}
+
+fn command(line: &CommandLine, settings: &Settings) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)?;
     match &line.command {
-        Command::Plan(args) => runtime.block_on(plan::plan(&line.common, args, &settings)),
-        Command::Run(args) => runtime.block_on(run::run(&line.common, args, &settings)),
+        Command::Plan(args) => runtime.block_on(plan::plan(&line.common, args, settings)),
+        Command::Run(args) => runtime.block_on(run::run(&line.common, args, settings)),
     }
 }
 
@@ -57,9 +70,9 @@ fn settings(line: &CommandLine) -> Result<Settings, Failure> {
 }
 
 /// Says why the command failed: to a program on stdout, to a person as the last line on stderr.
-fn fail(line: &CommandLine, failure: &Failure) -> Result<Exit, Failure> {
+fn fail(line: &CommandLine, name: String, failure: &Failure) -> Result<Exit, Failure> {
     let printed = match line.common.output {
-        Output::Json => streams::document(&failure.document(line)),
+        Output::Json => streams::document(&failure.document(&line.command, name)),
         Output::Text => Ok(()),
     };
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
