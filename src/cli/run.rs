@@ -39,7 +39,11 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
         Limits { memory: settings.memory, rate: settings.rate.map(Into::into) },
         Timestamp::now().as_millisecond(),
     )?;
-    if !args.yes && !prompt::proceed(&mut io::stdin().lock(), &mut io::stderr().lock()).map_err(Failure::Prompt)? {
+    let idle = surveyed.plan.lanes().next().is_none() && surveyed.plan.create().is_empty();
+    if !args.yes
+        && !idle
+        && !prompt::proceed(&mut io::stdin().lock(), &mut io::stderr().lock()).map_err(Failure::Prompt)?
+    {
         return Err(Failure::Declined);
     }
     let report = args.report.as_deref().map(|file| ReportFile::create(file, &migration)).transpose()?;

@@ -99,12 +99,24 @@ pub async fn run(
     let mut warnings = begun.warnings;
     let created = create_topics(&migration, observer).await?;
     warnings.extend(created.iter().flat_map(refused_configs));
-    let lanes = prepare(&migration).await?;
-    let copied = copy(&migration, lanes, stop, observer).await;
-    observer.step(Step::Verifying);
-    let lanes = prove(&migration, copied).await?;
+    let lanes = move_all(&migration, stop, observer).await?;
     warnings.extend(finish_topics(&migration, created, &lanes).await);
     Ok(Outcome { lanes, warnings, elapsed: started.elapsed(), ..begun })
+}
+
+/// Copies and proves every lane; without lanes nothing is asked of the target.
+async fn move_all(
+    migration: &Migration<'_>,
+    stop: watch::Receiver<bool>,
+    observer: &mut dyn Observer,
+) -> Result<Vec<LaneOutcome>, MigrateError> {
+    if migration.plan.lanes().next().is_none() {
+        return Ok(Vec::new());
+    }
+    let lanes = prepare(migration).await?;
+    let copied = copy(migration, lanes, stop, observer).await;
+    observer.step(Step::Verifying);
+    prove(migration, copied).await
 }
 
 async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Vec<Mirrored>, MigrateError> {
