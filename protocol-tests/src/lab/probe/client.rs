@@ -68,9 +68,8 @@ impl Client {
     /// # Errors
     /// When no broker answers.
     pub fn metadata(&self, topic: Option<&str>) -> Result<MetadataResponse, Failure> {
-        let topics = topic.map(|name| vec![MetadataRequestTopic::default().with_name(Some(topic_name(name)))]);
-        let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
-        self.ask(versions::METADATA, &request)
+        let all = || MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
+        self.ask(versions::METADATA, &topic.map_or_else(all, of_topic))
     }
 
     /// A topic's id, which brokers have from 2.8 on.
@@ -78,9 +77,7 @@ impl Client {
     /// # Errors
     /// When no broker answers.
     pub fn topic_id(&self, name: &str) -> Result<Uuid, Failure> {
-        let wanted = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
-        let request = MetadataRequest::default().with_topics(Some(vec![wanted])).with_allow_auto_topic_creation(false);
-        let answer = self.ask(10, &request)?;
+        let answer = self.ask(10, &of_topic(name))?;
         let found = answer.topics.first().ok_or_else(|| Failure::Broken(format!("no metadata of {name}")))?;
         Ok(found.topic_id)
     }
@@ -135,7 +132,21 @@ impl Client {
             let said = topic.error_message.as_deref().unwrap_or_default();
             accept(&format!("CreateTopics of {name}: {said}"), topic.error_code)?;
         }
-        wait::attempt(SETTLE, || (0..partitions).try_for_each(|partition| self.end(name, partition).map(drop)))
+        wait::attempt(SETTLE, || {
+            self.is_known_everywhere(name, partitions)?;
+            (0..partitions).try_for_each(|partition| self.end(name, partition).map(drop))
+        })
+    }
+
+    /// Whether every broker has heard of all partitions: a leader refuses a Produce until it has, although it answers
+    /// ListOffsets before.
+    fn is_known_everywhere(&self, topic: &str, partitions: i32) -> Result<(), Failure> {
+        let request = of_topic(topic);
+        let seen = self.ask(versions::METADATA, &request)?;
+        seen.brokers.iter().try_for_each(|broker| {
+            let known = connect(&seen, broker.node_id)?.call(versions::METADATA, &request)?;
+            (0..partitions).try_for_each(|partition| leader(&known, topic, partition).map(drop))
+        })
     }
 
     /// Whether the cluster is far enough up to create a topic; the attempt leaves none.
@@ -351,6 +362,11 @@ impl Client {
         let metadata = self.metadata(Some("no-topic"))?;
         connect(&metadata, metadata.controller_id)
     }
+}
+
+fn of_topic(name: &str) -> MetadataRequest {
+    let topic = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+    MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false)
 }
 
 fn leader(metadata: &MetadataResponse, topic: &str, partition: i32) -> Result<BrokerId, Failure> {
