@@ -200,3 +200,58 @@ fn partitions_that_wait_long_for_room_in_an_answer_are_not_taken_for_empty_ones(
         assert_eq!(stage.end(partition), BATCHES * RECORDS);
     }
 }
+
+#[test]
+fn a_source_that_may_not_be_read_is_named() {
+    let stage = Stage::new(1, 2);
+    stage.source.with_core(|core| core.access.deny(Operation::ReadTopic, "t"));
+    let (outcome, result) = stage.run().json();
+    assert_eq!((outcome.code, &result["outcome"]), (1, &"failed".into()), "{outcome}");
+    let last = outcome.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains("t/") && last.contains("TOPIC_AUTHORIZATION_FAILED"), "{last}");
+    assert_eq!((stage.end(0), stage.end(1)), (0, 0));
+}
+
+#[test]
+fn a_target_leader_that_moved_before_the_first_batch_is_followed() {
+    let stage = Stage::new(3, 4);
+    stage.target.with_core(|core| core.create_topic_with("t", 4, Some(3), &[]).map(drop).expect("a topic"));
+    // The last question before the copy is for the producer id; the leader moves before it is answered.
+    let moved = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = moved.clone();
+    stage.target.with_core(|core| {
+        core.faults.hook(move |call, _| {
+            (call.api == ApiKey::InitProducerId && !seen.swap(true, std::sync::atomic::Ordering::SeqCst))
+                .then_some(Action::DelayReply(1_500))
+        });
+    });
+    let running = stage.run().args(["--output", "json"]).start();
+    protocol_tests::lab::wait::until("the producer id is asked for", Duration::from_secs(30), || {
+        moved.load(std::sync::atomic::Ordering::SeqCst).then_some(())
+    });
+    stage.target.with_core(|core| {
+        for partition in 0..4 {
+            let leader = core.partition("t", partition).and_then(|found| found.leader).expect("a leader");
+            core.elect("t", partition, leader % 3 + 1);
+        }
+    });
+    running.wait().expect_code(0);
+    assert!((0..4).all(|partition| stage.end(partition) == BATCHES * RECORDS));
+}
+
+#[test]
+fn a_target_that_vanishes_before_the_first_batch_is_given_up_with_nothing_written() {
+    let stage = Stage::new(1, 1);
+    let moved = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = moved.clone();
+    stage.target.with_core(|core| {
+        core.faults.add(Rule::api(ApiKey::Produce).times(u32::MAX), Action::CutBefore);
+        core.faults.hook(move |call, _| {
+            seen.fetch_or(call.api == ApiKey::Produce, std::sync::atomic::Ordering::SeqCst);
+            None
+        });
+    });
+    let (last, result) = stage.fails();
+    assert!(last.contains("t/0: no clear answer for source offsets [0, 10)"), "{last}");
+    assert_eq!((records_written(&result, 0), stage.end(0)), (0, 0));
+}
