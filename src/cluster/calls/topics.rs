@@ -2,14 +2,14 @@
 
 use crate::cluster::calls::offsets::Edge;
 use crate::cluster::client::Cluster;
-use crate::cluster::connection::Use;
+use crate::cluster::connection::{Connection, Use};
 use crate::cluster::error::{ClusterError, ErrorKind, Subject};
 use crate::cluster::retry::Attempts;
-use crate::kafka::{ErrorCode, Retry, TopicName, TopicPartition};
+use crate::kafka::{BrokerId, ErrorCode, Retry, TopicName, TopicPartition};
 use crate::wire::ApiKey;
-use crate::wire::messages::{CreateTopics, CreatedTopic, NewTopic};
+use crate::wire::messages::{CreateTopics, CreatedTopic, Metadata, MetadataTopic, NewTopic};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -44,6 +44,7 @@ impl Cluster {
             })
             .await;
         if !validate_only {
+            self.wait_until_known(specs, &mut created).await;
             self.wait_for_leaders(specs, &mut created).await;
         }
         created
@@ -98,6 +99,36 @@ impl Cluster {
         Ok(answer.topics.into_iter().map(checked).collect())
     }
 
+    /// Each broker hears of a new topic by itself, and a leader that has not refuses Produce, although it answers
+    /// ListOffsets (seen on three nodes of 2.8.2): every broker is asked until it knows all leaders, or the retry policy
+    /// ends it. A broker that can't be reached leads nothing and is not waited for.
+    async fn wait_until_known(
+        &self,
+        specs: &BTreeMap<TopicName, &NewTopic>,
+        created: &mut BTreeMap<TopicName, Result<(), ClusterError>>,
+    ) {
+        let names = || created.iter().filter(|(_, made)| made.is_ok()).map(|(name, _)| name.clone());
+        let keys = self.brokers().into_iter().flat_map(|broker| names().map(move |name| (broker.id, name))).collect();
+        let counts: BTreeMap<_, _> = specs.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
+        let counts = Arc::new(counts);
+        let known = self.rounds(keys, |left: Vec<(BrokerId, TopicName)>| {
+            let counts = Arc::clone(&counts);
+            async move {
+                let subject = |(_, name): &(BrokerId, TopicName)| Subject::Topic(name.clone());
+                let shares = left
+                    .chunk_by(|a, b| a.0 == b.0)
+                    .filter_map(|share| Some((share.first()?.0, Use::Control(0), share.to_vec())));
+                let ask = move |connection: Arc<Connection>, share: Vec<(BrokerId, TopicName)>| {
+                    let counts = Arc::clone(&counts);
+                    async move { ask_known(&connection, share, &counts).await }
+                };
+                self.shares(ApiKey::Metadata, subject, shares.collect(), ask).await
+            }
+        });
+        let refused = known.await.into_iter().filter_map(|((_, name), known)| Some((name, known.err()?)));
+        created.extend(refused.filter(|(_, error)| error.code().is_some()).map(|(name, error)| (name, Err(error))));
+    }
+
     /// A new topic may be unknown to some brokers for a while, and its leaders may refuse at first: ListOffsets is
     /// repeated until all serve, or the retry policy ends it.
     async fn wait_for_leaders(
@@ -124,6 +155,28 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Whether the broker at the other end knows each topic with all its partitions and their leaders.
+async fn ask_known(
+    connection: &Connection,
+    share: Vec<(BrokerId, TopicName)>,
+    counts: &BTreeMap<TopicName, i32>,
+) -> Result<Vec<((BrokerId, TopicName), Result<(), ClusterError>)>, ClusterError> {
+    let names = share.iter().map(|(_, name)| name.clone()).collect();
+    let answer = connection.call(&Metadata { topics: Some(names) }, Subject::Whole).await?;
+    let topics: BTreeMap<TopicName, MetadataTopic> =
+        answer.topics.into_iter().map(|topic| (topic.name.clone(), topic)).collect();
+    let known = |key: (BrokerId, TopicName)| {
+        let code = topics.get(&key.1).map_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, |topic| {
+            let led = topic.partitions.iter().filter(|partition| partition.leader.is_some()).count();
+            let whole = counts.get(&key.1).is_some_and(|count| usize::try_from(*count) == Ok(led));
+            if topic.error == ErrorCode::NONE && !whole { ErrorCode::LEADER_NOT_AVAILABLE } else { topic.error }
+        });
+        let checked = connection.check(ApiKey::Metadata, Subject::Topic(key.1.clone()), code, None);
+        (key, checked)
+    };
+    Ok(share.into_iter().map(known).collect())
 }
 
 /// Whether the topic may have been created although the answer is an error.
