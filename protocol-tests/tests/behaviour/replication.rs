@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use kafka_protocol::error::ResponseError::RequestTimedOut;
+use protocol_tests::broker::{self, Embedded};
 use protocol_tests::lab::batch::Batch;
+use protocol_tests::lab::kferry::Kferry;
 use protocol_tests::lab::probe::Produce;
 use protocol_tests::lab::site::Refusal;
 use protocol_tests::lab::{Scenario, Site, Topic, wait};
@@ -13,6 +15,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     on_an_own_site!["replication", 3:
         a_batch_that_followers_lack_is_appended_although_it_is_answered_timed_out,
         a_dead_leader_s_partition_goes_on_elsewhere_with_its_producers,
+        topics_that_a_run_creates_on_three_nodes_take_their_first_batch,
     ]
 }
 
@@ -64,4 +67,27 @@ fn a_dead_leader_s_partition_goes_on_elsewhere_with_its_producers(site: &Site) {
         let metadata = site.client().metadata(Some(&topic.name)).ok()?;
         (metadata.topics[0].partitions[0].isr_nodes.len() == 3).then_some(())
     });
+}
+
+/// Each node hears of a new topic by itself; a leader that has not refuses the first batch.
+fn topics_that_a_run_creates_on_three_nodes_take_their_first_batch(site: &Site) {
+    let source = Embedded::start(broker::Version::V4_1, 1).expect("an embedded cluster");
+    let group = Topic::unique("group").name;
+    let topics: Vec<Topic> = (0..20).map(|_| Topic::unique("spread")).collect();
+    source.with_core(|core| {
+        for topic in &topics {
+            core.create_topic(&topic.name, 3, &[]).expect("a topic");
+            for partition in 0..3 {
+                assert!(core.append(&topic.name, partition, batch().encode()));
+                core.commit(&group, &topic.name, partition, 0);
+            }
+        }
+    });
+    let addresses = [source.bootstrap().join(","), site.bootstrap()];
+    let run = Kferry::new(env!("CARGO_BIN_EXE_kferry-under-test"));
+    let call = run.call(["run", "--yes", "--source", &addresses[0], "--target", &addresses[1], "--group", &group]);
+    call.run().expect_code(0);
+    for topic in &topics {
+        assert!((0..3).all(|partition| site.bounds(topic, partition) == (0, 10)), "{}", topic.name);
+    }
 }
