@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use kafka_protocol::messages::{ApiVersionsResponse, ResponseHeader};
 use kafka_protocol::protocol::Decodable;
+use kferry::batch::Piece;
 use kferry::wire::messages::{
     AlterConfigs, ApiVersions, ConsumerGroupDescribe, CreateTopics, DescribeConfigs, DescribeGroups, FindCoordinator,
     IncrementalAlterConfigs, InitProducerId, ListGroups, ListOffsets, Metadata, OffsetFetch,
@@ -134,7 +135,7 @@ fn an_answer_that_is_cut_is_an_error_unless_nothing_that_is_read_was_lost() {
 
 #[test]
 fn fetched_records_are_those_that_were_written() {
-    for it in spoken().into_iter().filter(|it| it.key == ApiKey::Fetch) {
+    for it in spoken().into_iter().filter(|it| it.key == ApiKey::Fetch && it.version >= 4) {
         let body = header::body(it.key, it.version, it.frame).unwrap();
         let answer = FetchRequest::decode(it.version, body).unwrap();
         let partition = answer.partitions.iter().find(|partition| partition.at.partition.get() == 0).unwrap();
@@ -147,6 +148,25 @@ fn fetched_records_are_those_that_were_written() {
     }
 }
 
+/// 0.11 converts what it has to message sets for those versions.
+#[test]
+fn an_old_version_of_fetch_brings_message_sets_and_no_transactions() {
+    let old: Vec<Captured> = spoken().into_iter().filter(|it| it.key == ApiKey::Fetch && it.version < 4).collect();
+    assert!(!old.is_empty());
+    for it in old {
+        let body = header::body(it.key, it.version, it.frame).unwrap();
+        let answer = FetchRequest::decode(it.version, body).unwrap();
+        let partition = answer.partitions.iter().find(|partition| partition.at.partition.get() == 0).unwrap();
+        assert_eq!((partition.last_stable, partition.aborted.len()), (None, 0), "{}", it.file.display());
+        assert!(partition.high_watermark.get() > 0 && partition.records.len() > 100, "{}", it.file.display());
+        let pieces: Vec<_> = kferry::batch::batches(partition.records.clone()).map(Result::unwrap).collect();
+        // A converting broker says by a cut message that there is more.
+        let whole: Vec<_> = pieces.into_iter().filter(|piece| !matches!(piece, Piece::Partial { .. })).collect();
+        let old = |piece: &Piece| matches!(piece, Piece::Set(set) if set.magic() == 1);
+        assert!(whole.len() >= 4 && whole.iter().all(old), "{}: {whole:?}", it.file.display());
+    }
+}
+
 /// The list of versions that a release advertises.
 fn advertised(release: &str) -> ApiVersionsResponse {
     let mut frame: Bytes = fs::read(folder().join(release).join("ApiVersions-v0.bin")).unwrap().into();
@@ -156,7 +176,7 @@ fn advertised(release: &str) -> ApiVersionsResponse {
 
 #[test]
 fn the_embedded_broker_advertises_no_version_that_the_real_one_lacks() {
-    for version in [Version::V2_8, Version::V4_1] {
+    for version in [Version::V0_10, Version::V2_8, Version::V4_1] {
         let real = advertised(version.name());
         for (key, low, high) in version.served() {
             let found = real.api_keys.iter().find(|api| api.api_key == *key as i16);

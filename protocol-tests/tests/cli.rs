@@ -64,6 +64,22 @@ fn both_addresses_are_needed() {
 }
 
 #[test]
+fn a_target_from_before_record_batches_is_refused() {
+    let [source, target] =
+        [Version::V2_8, Version::V0_10].map(|version| Embedded::start(version, 1).expect("a cluster"));
+    let [source, target] = [source.bootstrap().join(","), target.bootstrap().join(",")];
+    for command in [&["plan", "--no-log"][..], &["run", "--no-log", "--yes"]] {
+        let call = kferry(&[command, &["--source", &source, "--target", &target]].concat());
+        let said = last_line(call, 1);
+        let why = format!(
+            "error: cannot append to partitions on the target's broker 1 ({target}): Produce: the broker speaks versions 0 \
+             to 2, kferry 3 to 8; kferry writes to Apache Kafka 0.11 and later"
+        );
+        assert!(said.starts_with(&why), "{said}");
+    }
+}
+
+#[test]
 fn a_misspelt_key_is_named_with_its_line_and_the_right_one() {
     let file = "[source]\nbootstrap = ['a:1']\n[target]\nbotstrap = ['b:1']\n";
     assert_eq!(

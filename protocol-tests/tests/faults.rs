@@ -10,7 +10,7 @@ use protocol_tests::broker::access::Operation;
 use protocol_tests::broker::build::RecordBatchBuilder;
 use protocol_tests::broker::faults::{Action, Rule};
 use protocol_tests::broker::serve::now_ms;
-use protocol_tests::broker::{Embedded, Version};
+use protocol_tests::broker::{Embedded, NewRecord, Version};
 use protocol_tests::lab::kferry::{Call, Kferry};
 use serde_json::Value;
 
@@ -18,6 +18,12 @@ const BINARY: &str = env!("CARGO_BIN_EXE_kferry-under-test");
 /// Records in a batch of these tests, and batches in a partition.
 const RECORDS: i64 = 10;
 const BATCHES: i64 = 40;
+
+/// A batch that is large enough to go as it is.
+fn large() -> Bytes {
+    let record = |n: i64| NewRecord::new(now_ms(), n.to_string(), vec![b'v'; 4_000]);
+    RecordBatchBuilder::new().records((0..RECORDS).map(record)).build()
+}
 
 /// Two clusters; the source holds one topic that group `g` has not begun to read.
 struct Stage {
@@ -27,14 +33,17 @@ struct Stage {
 
 impl Stage {
     fn new(nodes: usize, partitions: i32) -> Self {
+        Self::holding(nodes, partitions, large)
+    }
+
+    fn holding(nodes: usize, partitions: i32, batch: fn() -> Bytes) -> Self {
         let start = || Embedded::start(Version::V4_1, nodes).expect("an embedded cluster");
         let stage = Self { source: start(), target: start() };
         stage.source.with_core(|core| {
             core.create_topic("t", partitions, &[]).expect("a topic");
             for partition in 0..partitions {
                 for _ in 0..BATCHES {
-                    let batch = RecordBatchBuilder::of(RECORDS as usize, now_ms()).build();
-                    assert!(core.append("t", partition, batch));
+                    assert!(core.append("t", partition, batch()));
                 }
                 core.commit("g", "t", partition, 0);
             }
@@ -112,7 +121,7 @@ fn fetches_that_are_lost_are_asked_again_and_every_record_arrives_once() {
 }
 
 #[test]
-fn bytes_that_change_on_the_way_are_not_taken_for_records() {
+fn bytes_that_change_on_the_way_are_asked_for_again() {
     let stage = Stage::new(1, 1);
     let flip = Action::reply(|answer| {
         let mut changed = BytesMut::from(&answer[..]);
@@ -121,9 +130,37 @@ fn bytes_that_change_on_the_way_are_not_taken_for_records() {
         changed.freeze()
     });
     stage.source.with_core(|core| core.faults.add(Rule::api(ApiKey::Fetch), flip));
-    let (last, result) = stage.fails();
-    assert!(last.contains("t/0") && last.contains("[390, 400)") && last.contains("CORRUPT_MESSAGE"), "{last}");
-    assert_eq!((records_written(&result, 0), stage.end(0)), (390, 390));
+    let result = stage.succeeds();
+    assert_eq!((records_written(&result, 0), stage.end(0)), (400, 400));
+}
+
+#[test]
+fn a_limit_that_may_not_be_read_is_learnt_from_refusals() {
+    for configs in [&[("max.message.bytes", "12000")][..], &[("segment.bytes", "12000")]] {
+        let stage = Stage::new(1, 1);
+        stage.target.with_core(|core| {
+            core.create_topic("t", 1, configs).expect("a topic");
+            core.access.deny(Operation::DescribeConfigs, "*");
+        });
+        let result = stage.succeeds();
+        assert_eq!((records_written(&result, 0), stage.end(0)), (BATCHES * RECORDS, BATCHES * RECORDS));
+        let rewritten = &result["partitions"][0]["batches"]["rewritten"];
+        assert_eq!((&rewritten[0]["reason"], &rewritten[0]["batches"]), (&"too_large".into(), &BATCHES.into()));
+        assert!(result["warnings"].to_string().contains("configs_hidden"), "{result:#}");
+    }
+}
+
+#[test]
+fn a_record_that_the_target_refuses_for_its_size_is_named_with_the_setting_to_raise() {
+    let stage = Stage::new(1, 1);
+    stage.target.with_core(|core| {
+        core.create_topic("t", 1, &[("max.message.bytes", "3000")]).expect("a topic");
+        core.access.deny(Operation::DescribeConfigs, "*");
+    });
+    let (last, _) = stage.fails();
+    assert!(last.contains("t/0: the target refused the batch of source offsets [0, 1), 4,0"), "{last}");
+    assert!(last.contains("raise max.message.bytes of the target topic to at least 40"), "{last}");
+    assert_eq!(stage.end(0), 0);
 }
 
 #[test]
@@ -134,7 +171,7 @@ fn a_source_leader_that_moves_is_followed() {
         core.elect("t", 0, leader % 3 + 1);
     };
     // Between the plan and the first record: the run has read the metadata already.
-    let begun = stage.run().args(["--rate", "50KB/s", "--output", "json"]).start();
+    let begun = stage.run().args(["--rate", "2MB/s", "--output", "json"]).start();
     protocol_tests::lab::wait::until("something arrives", Duration::from_secs(30), || (stage.end(0) > 0).then_some(()));
     stage.source.with_core(moves);
     begun.wait().expect_code(0);
@@ -191,7 +228,7 @@ fn lanes_that_fail_leave_the_others_alone() {
 #[test]
 fn partitions_that_wait_long_for_room_in_an_answer_are_not_taken_for_empty_ones() {
     const PARTITIONS: i32 = 120;
-    let stage = Stage::new(1, PARTITIONS);
+    let stage = Stage::holding(1, PARTITIONS, || RecordBatchBuilder::of(RECORDS as usize, now_ms()).build());
     // The rate keeps answers so small that each has room for a few partitions only.
     let (outcome, result) = stage.run().args(["--rate", "200KB/s"]).json();
     outcome.expect_code(0);

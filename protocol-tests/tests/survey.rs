@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex};
 use kafka_protocol::messages::ApiKey;
 use kferry::cluster::{Cluster, NewTopic, Options};
 use kferry::config::{Endpoint, Filter, Selection, TopicSettings, Undecided, Ungrouped};
-use kferry::kafka::{ErrorCode, Side, Span};
+use kferry::kafka::{ErrorCode, PartitionId, Side, Span};
 use kferry::net::Tcp;
 use kferry::plan::survey::{Reached, survey};
 use kferry::plan::{Plan, Reason, Rules, Survey, plan};
 use kferry::topics::{LeftOutBecause, Mirrored, TopicsError, create, finish};
+use protocol_tests::broker::batch::attribute;
 use protocol_tests::broker::serve::now_ms;
-use protocol_tests::broker::{Embedded, Operation, RecordBatchBuilder, Version};
+use protocol_tests::broker::{Codec, Embedded, NewRecord, Operation, RecordBatchBuilder, Version};
 
 fn start(version: Version, nodes: usize) -> Embedded {
     Embedded::start(version, nodes).expect("an embedded cluster")
@@ -34,9 +35,14 @@ async fn connect(side: Side, at: &Embedded) -> (Cluster, Endpoint) {
 
 /// Surveys both and plans by the defaults.
 fn planned(source: &Embedded, target: &Embedded) -> (Survey, Plan) {
-    let all = || Filter::new(&["*".to_owned()], &[]).expect("a filter");
-    let selection = Selection { groups: all(), topics: all() };
-    let topics = TopicSettings { create: true, replication_factor: None };
+    planned_for(source, target, "*")
+}
+
+/// As [`planned`], for these groups alone.
+fn planned_for(source: &Embedded, target: &Embedded, groups: &str) -> (Survey, Plan) {
+    let filter = |pattern: &str| Filter::new(&[pattern.to_owned()], &[]).expect("a filter");
+    let selection = Selection { groups: filter(groups), topics: filter("*") };
+    let topics = TopicSettings { create: true, replication_factor: None, recompress: None };
     let rules = Rules {
         name: "default",
         selection: &selection,
@@ -115,6 +121,22 @@ fn what_is_unread_is_seen_on_either_generation_of_brokers() {
     }
 }
 
+/// As real brokers of 0.10.0.1 do, where a group's coordinator forgets it with its last member, but not its offsets.
+#[test]
+fn a_group_that_is_named_is_found_although_no_broker_lists_it() {
+    let (source, target) = (start(Version::V0_10, 1), start(Version::V4_1, 1));
+    make(&source, "t", 1, &[]);
+    fill(&source, "t", 0, 10, now_ms());
+    commit(&source, "gone", "t", 0, 4);
+    source.with_core(|core| core.lists_empty_groups = false);
+    let (_, unnamed) = planned_for(&source, &target, "g*");
+    assert_eq!((unnamed.partitions().len(), codes(&unnamed).contains(&"groups_hidden")), (0, true));
+    let (_, named) = planned_for(&source, &target, "gone");
+    assert_eq!(named.partitions()[0].span, Span::new(4, 10));
+    let (seen, _) = planned_for(&source, &target, "never");
+    assert!(seen.source.groups.is_empty(), "{:?}", seen.source.groups);
+}
+
 #[test]
 fn the_age_of_records_is_asked_of_the_source() {
     let (source, target) = (start(Version::V4_1, 1), start(Version::V4_1, 1));
@@ -130,17 +152,63 @@ fn the_age_of_records_is_asked_of_the_source() {
     assert!(
         said.contains(&(
             "expires_on_arrival",
-            "6 records are older than the 2 h the target keeps them: it would delete what arrives"
+            "up to 6 records are older than the 2 h the target keeps them: it would delete what arrives"
         )),
         "{said:?}"
     );
     assert!(
         said.contains(&(
             "producer_state_short",
-            "6 records are older than the 1 d the target remembers producers: one batch at a time"
+            "up to 6 records are older than the 1 d the target remembers producers: one batch at a time"
         )),
         "{said:?}"
     );
+}
+
+#[test]
+fn records_that_were_compacted_away_are_of_no_age() {
+    let (source, target) = (start(Version::V4_1, 1), start(Version::V4_1, 1));
+    let (now, old) = (now_ms(), now_ms() - 30 * 3_600_000);
+    make(&source, "t", 4, &[("cleanup.policy", "compact")]);
+    make(&target, "t", 4, &[("retention.ms", "7200000")]);
+    let of = |count: usize, at: i64, base: i64| RecordBatchBuilder::of(count, at).base_offset(base);
+    let left = |delta: i32, time: i64, base: i64| {
+        let record = NewRecord { offset_delta: Some(delta), ..NewRecord::new(time, "k", "v") };
+        RecordBatchBuilder::new().record(record).base_offset(base).last_offset_delta(4).codec(Codec::Gzip)
+    };
+    let empty = |base: i64| RecordBatchBuilder::new().base_offset(base).last_offset_delta(4);
+    let marker = of(1, old, 15).attributes(attribute::TRANSACTIONAL | attribute::CONTROL);
+    let logs = [
+        // The start lies inside of a batch whose first record left is a young one.
+        vec![of(5, old, 0), left(3, now, 5), of(5, now, 10)],
+        // Old records lie behind an empty batch.
+        vec![of(5, old, 0), empty(5), left(0, old, 10), of(4, old, 15), of(5, now, 19)],
+        // What is left of the batch lies in front of the start, and a marker behind it.
+        vec![of(5, old, 0), empty(5), left(0, old, 10), marker, of(5, now, 16)],
+        vec![of(5, now, 0), of(5, now, 5), of(5, now, 10)],
+    ];
+    for ((partition, log), committed) in (0..).zip(logs).zip([6, 6, 11, 6]) {
+        for batch in log {
+            assert!(source.with_core(|core| core.append("t", partition, batch.build())), "{partition}");
+        }
+        commit(&source, "g", "t", partition, committed);
+    }
+    let fetched: Arc<Mutex<usize>> = Arc::default();
+    let counted = Arc::clone(&fetched);
+    source.with_core(|core| {
+        core.faults.hook(move |call, _| {
+            *counted.lock().expect("a count") += usize::from(call.api == ApiKey::Fetch);
+            None
+        });
+    });
+    let (seen, plan) = planned(&source, &target);
+    let expiring = plan.warnings().iter().filter(|warning| warning.code.as_str() == "expires_on_arrival");
+    let said: Vec<_> = expiring.map(|warning| (warning.partition, warning.message.as_str())).collect();
+    let first = "up to 9 records are older than the 2 h the target keeps them: it would delete what arrives";
+    assert_eq!(said, [(Some(PartitionId(1)), first)]);
+    let gaps: Vec<_> = seen.source.topics[&"t".into()].partitions.values().map(|partition| partition.gap).collect();
+    assert_eq!(gaps, [Some(Span::new(6, 8)), Some(Span::new(6, 10)), Some(Span::new(11, 16)), None]);
+    assert_eq!(*fetched.lock().expect("a count"), 1 + 2 + 2, "each step is a look, and what is young costs none");
 }
 
 #[test]
@@ -266,6 +334,63 @@ fn a_target_that_lets_nobody_create_topics_names_the_commands() {
         create(&cluster, &[wanted("a", &[])]).await.expect_err("a refusal")
     });
     assert!(error.advice().expect("advice").contains("--create --topic a --partitions 3"), "{error:?}");
+}
+
+#[test]
+fn a_target_of_an_older_protocol_takes_no_zstd_and_single_batches_show_who_has_some() {
+    let (source, target) = (start(Version::V4_1, 1), start(Version::V2_8, 1));
+    for (topic, codecs) in [
+        ("first", [Codec::Zstd, Codec::Lz4]),
+        ("last", [Codec::None, Codec::Zstd]),
+        ("neither", [Codec::Gzip, Codec::Snappy]),
+        ("read", [Codec::Zstd, Codec::Lz4]),
+    ] {
+        make(&source, topic, 1, &[]);
+        for (codec, base) in codecs.into_iter().zip([0, 10]) {
+            let batch = RecordBatchBuilder::of(10, now_ms()).codec(codec).base_offset(base).build();
+            assert!(source.with_core(|core| core.append(topic, 0, batch)), "{topic}");
+        }
+        commit(&source, "g", topic, 0, if topic == "read" { 10 } else { 4 });
+    }
+    let fetched: Arc<Mutex<usize>> = Arc::default();
+    let counted = Arc::clone(&fetched);
+    source.with_core(|core| {
+        core.faults.hook(move |call, _| {
+            *counted.lock().expect("a count") += usize::from(call.api == ApiKey::Fetch);
+            None
+        });
+    });
+    let refused = || -> Vec<String> {
+        let (_, plan) = planned(&source, &target);
+        let unsupported = plan.warnings().iter().filter(|warning| warning.code.as_str() == "codec_unsupported");
+        unsupported.filter_map(|warning| Some(warning.topic.as_ref()?.to_string())).collect()
+    };
+    assert_eq!(refused(), [""; 0]);
+    assert_eq!(*fetched.lock().expect("a count"), 0, "a target that takes all codecs costs no look");
+    target.with_core(|core| core.set_broker_config("inter.broker.protocol.version", "2.0-IV1"));
+    assert_eq!(refused(), ["first", "last"]);
+    assert_eq!(*fetched.lock().expect("a count"), 8, "the first and the last batch of each lane");
+}
+
+#[test]
+fn a_source_that_may_not_be_read_can_still_be_planned() {
+    let (source, target) = (start(Version::V4_1, 1), start(Version::V4_1, 1));
+    make(&source, "t", 1, &[]);
+    fill(&source, "t", 0, 10, now_ms());
+    let open = RecordBatchBuilder::of(3, now_ms()).producer(4_000, 2, 0).transactional().base_offset(10).build();
+    assert!(source.with_core(|core| core.append("t", 0, open)));
+    commit(&source, "g", "t", 0, 4);
+    let said = || -> String {
+        let (_, plan) = planned(&source, &target);
+        assert_eq!(plan.partitions()[0].span, Span::new(4, 10));
+        let open = plan.warnings().iter().find(|warning| warning.code.as_str() == "open_transaction");
+        open.expect("a warning").message.clone()
+    };
+    let named =
+        "3 offsets behind 10 are held back by an open transaction of producer id 4000, epoch 2, from offset 10 on";
+    assert!(said().starts_with(named), "{}", said());
+    source.with_core(|core| core.access.deny(Operation::ReadTopic, "t"));
+    assert_eq!(said(), "3 offsets behind 10 are held back by an open transaction");
 }
 
 #[test]

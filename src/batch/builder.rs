@@ -3,7 +3,7 @@
 use crate::batch::codec::{Codec, CodecError};
 use crate::batch::origin::Origin;
 use crate::batch::patch::{Outgoing, Timestamps};
-use crate::batch::records::Record;
+use crate::batch::records::{Content, Record};
 use crate::kafka::cursor::{put_varint, varint_len};
 use crate::kafka::{Offset, Span};
 
@@ -29,7 +29,16 @@ impl Builder {
         self.payload.push(record.attributes.cast_unsigned());
         put_varint(&mut self.payload, timestamp_delta);
         put_varint(&mut self.payload, offset_delta);
-        self.payload.extend_from_slice(record.content);
+        match record.content {
+            Content::Written(bytes) => self.payload.extend_from_slice(bytes),
+            Content::KeyAndValue => {
+                for field in [record.key, record.value] {
+                    put_varint(&mut self.payload, field.map_or(-1, length));
+                    self.payload.extend_from_slice(field.unwrap_or_default());
+                }
+                put_varint(&mut self.payload, 0); // no headers
+            }
+        }
         self.timestamps.max = self.timestamps.max.max(record.timestamp);
         self.origin.push(self.records, record.offset);
         self.records = self.records.saturating_add(1);
@@ -68,6 +77,20 @@ impl Builder {
 
 /// Bytes of a record behind its length.
 fn body_len(timestamp_delta: i64, offset_delta: i64, record: &Record<'_>) -> i64 {
-    let parts = [1, varint_len(timestamp_delta), varint_len(offset_delta), record.content.len()];
+    let content = match record.content {
+        Content::Written(bytes) => bytes.len(),
+        Content::KeyAndValue => {
+            let field = |field: Option<&[u8]>| {
+                let bytes = field.unwrap_or_default().len();
+                bytes.saturating_add(varint_len(field.map_or(-1, length)))
+            };
+            field(record.key).saturating_add(field(record.value)).saturating_add(varint_len(0))
+        }
+    };
+    let parts = [1, varint_len(timestamp_delta), varint_len(offset_delta), content];
     i64::try_from(parts.iter().sum::<usize>()).unwrap_or(i64::MAX)
+}
+
+fn length(bytes: &[u8]) -> i64 {
+    i64::try_from(bytes.len()).unwrap_or(i64::MAX)
 }

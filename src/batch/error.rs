@@ -3,7 +3,7 @@
 use crate::batch::codec::CodecError;
 use crate::batch::judge::UnsupportedReason;
 use crate::kafka::units::Count;
-use crate::kafka::{CursorError, Offset};
+use crate::kafka::{CursorError, Offset, Span};
 
 /// A batch that can't be read or rewritten. Whoever read it knows the cluster, the broker and the partition.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ use crate::kafka::{CursorError, Offset};
 pub struct BatchError {
     /// The base offset the batch gives itself; -1 where its bytes end before it.
     pub base_offset: Offset,
+    /// The offset behind the batch, as it says itself; `None` where it does not say. Where the bytes changed it may be
+    /// wrong.
+    pub next_offset: Option<Offset>,
     /// What is wrong.
     pub kind: BatchErrorKind,
 }
@@ -46,6 +49,23 @@ pub enum BatchErrorKind {
         /// What is wrong with it.
         cause: CursorError,
     },
+    /// A message of an old format ends early or says something that can't be.
+    #[error("message {index}: {cause}")]
+    Message {
+        /// The message's place in the set, counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        cause: CursorError,
+    },
+    /// A compressed message set of an old format holds what none may hold.
+    #[error("its compressed messages {0}")]
+    Nested(&'static str),
+    /// Its offsets do not follow those in front of it.
+    #[error("it lies behind offset {}", Count(.behind.get()))]
+    Order {
+        /// The offset behind what is in front of it.
+        behind: Offset,
+    },
     /// Something follows the last of the records that the header counts.
     #[error("{bytes} bytes follow the last of its {records} records")]
     Trailing {
@@ -60,8 +80,13 @@ pub enum BatchErrorKind {
 }
 
 impl BatchErrorKind {
-    /// The same error with the batch it belongs to.
+    /// The same error with the batch it belongs to, of which no more is known than where it begins.
     pub fn at(self, base_offset: Offset) -> BatchError {
-        BatchError { base_offset, kind: self }
+        BatchError { base_offset, next_offset: None, kind: self }
+    }
+
+    /// The same error with the offsets of the batch it belongs to, end exclusive.
+    pub fn of(self, span: Span) -> BatchError {
+        BatchError { base_offset: span.start, next_offset: Some(span.end), kind: self }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::batch::codec::Codec;
 use crate::batch::error::{BatchError, BatchErrorKind};
-use crate::kafka::{Cursor, CursorError, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Stamp};
+use crate::kafka::{Cursor, CursorError, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp};
 use bytes::BufMut;
 
 /// Bytes of the header, from the base offset to the record count.
@@ -167,6 +167,11 @@ impl BatchHeader {
     /// The offset behind the batch: where reading goes on.
     pub fn next_offset(&self) -> Offset {
         self.last_offset().plus(1)
+    }
+
+    /// The offsets the batch stands for, end exclusive.
+    pub fn span(&self) -> Span {
+        Span { start: self.base_offset, end: self.next_offset() }
     }
 
     /// Bytes of the whole batch, header included: what max.message.bytes limits.

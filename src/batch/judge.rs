@@ -7,6 +7,8 @@ use crate::batch::aborted::Aborted;
 use crate::batch::codec::{Codec, CodecSet};
 use crate::batch::error::BatchError;
 use crate::batch::header::BatchHeader;
+use crate::batch::join::Joining;
+use crate::batch::legacy::MessageSet;
 use crate::batch::pieces::RawBatch;
 use crate::kafka::units::Count;
 use crate::kafka::{Offset, Span};
@@ -19,30 +21,50 @@ pub struct Rules {
     /// The target topic's max.message.bytes: the largest batch it takes, header included, in bytes. `None`: not known,
     /// the target's own refusal decides.
     pub max_batch_bytes: Option<usize>,
+    /// Larger batches are split where they can be: what the target's refusals taught, in bytes. `None`: nothing yet.
+    pub split_above: Option<usize>,
     /// The largest record timestamp the target takes now, in ms since 1970 (message.timestamp.after.max.ms, an hour
     /// ahead by default since 4.0). `None`: no limit, or not known.
     pub latest_timestamp: Option<i64>,
     /// The codecs the target can store.
     pub codecs: CodecSet,
+    /// The codec that stands in for one that the target can't store; `None`: such a batch is not sent.
+    pub recompress: Option<Codec>,
     /// What becomes of timestamps that the source's brokers set.
     pub append_time: AppendTime,
     /// The most bytes the records of one batch may take when they are decompressed.
     pub max_decoded_bytes: usize,
+    /// Which neighbours become one batch.
+    pub joining: Joining,
 }
 
 impl Default for Rules {
     fn default() -> Self {
         Self {
             max_batch_bytes: None,
+            split_above: None,
             latest_timestamp: None,
             codecs: CodecSet::ALL,
+            recompress: None,
             append_time: AppendTime::Keep,
             max_decoded_bytes: 1 << 30,
+            joining: Joining::default(),
         }
     }
 }
 
 impl Rules {
+    /// The largest batch to make, in bytes.
+    pub(super) fn largest(&self) -> usize {
+        let limits = [self.max_batch_bytes, self.split_above];
+        limits.into_iter().flatten().min().unwrap_or(usize::MAX)
+    }
+
+    /// The codec in which records of this one are sent; `None`: not at all.
+    pub(super) fn sent_as(&self, codec: Codec) -> Option<Codec> {
+        if self.codecs.contains(codec) { Some(codec) } else { self.recompress }
+    }
+
     /// Why the target would refuse a batch with this largest timestamp.
     pub(super) fn refuses_time(&self, timestamp: i64) -> Option<UnsupportedReason> {
         let limit = self.latest_timestamp.filter(|&limit| timestamp > limit)?;
@@ -83,6 +105,12 @@ pub enum RewriteReason {
     AppendTime,
     /// It is larger than the target topic takes, and is split between its records.
     TooLarge,
+    /// The target can't store its codec, and another one stands in for it.
+    Recompress,
+    /// It is a message set of a format before magic 2.
+    Legacy,
+    /// It is small and so are its neighbours: they become one batch.
+    Join,
 }
 
 impl RewriteReason {
@@ -93,6 +121,9 @@ impl RewriteReason {
             Self::Gaps => "gaps",
             Self::AppendTime => "append_time",
             Self::TooLarge => "too_large",
+            Self::Recompress => "recompress",
+            Self::Legacy => "legacy",
+            Self::Join => "join",
         }
     }
 }
@@ -125,11 +156,6 @@ impl DropReason {
 /// Why a batch that should be sent can't be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnsupportedReason {
-    /// It is a message set of a format before magic 2.
-    Legacy {
-        /// The format's version, 0 or 1.
-        magic: i8,
-    },
     /// One of its records is larger than the target topic takes.
     RecordTooLarge {
         /// The record's offset in the source.
@@ -156,7 +182,6 @@ impl UnsupportedReason {
     /// The name in results; it stays as it is.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Legacy { .. } => "legacy_format",
             Self::RecordTooLarge { .. } => "record_too_large",
             Self::Timestamp { .. } => "timestamp_rejected",
             Self::Codec(_) => "codec_unsupported",
@@ -168,9 +193,6 @@ impl UnsupportedReason {
 impl fmt::Display for UnsupportedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Legacy { magic } => {
-                write!(f, "it is of the old message format (magic {magic}), which can't be copied yet")
-            }
             Self::RecordTooLarge { offset, size, limit } => {
                 let count = |bytes: usize| Count(i64::try_from(bytes).unwrap_or(i64::MAX));
                 write!(f, "the record at offset {} makes a batch of {} bytes, ", Count(offset.0), count(*size))?;
@@ -182,7 +204,11 @@ impl fmt::Display for UnsupportedReason {
                 "its newest record is of {timestamp} (ms since 1970), the target takes none beyond {limit}; \
                  raise the topic's message.timestamp.after.max.ms"
             ),
-            Self::Codec(codec) => write!(f, "it is compressed with {codec}, which the target can't store"),
+            Self::Codec(codec) => write!(
+                f,
+                "it is compressed with {codec}, which the target can't store; \
+                 set topics.recompress = \"lz4\", or upgrade the target"
+            ),
             Self::UnknownCodec(bits) => write!(f, "compression codec {bits} is none that Kafka has"),
         }
     }
@@ -214,6 +240,15 @@ impl Judge {
             verdict => verdict,
         })
     }
+
+    /// What becomes of the answer's next message set, if that is what comes next. The old formats know no transactions;
+    /// where the set begins is known only when it is opened.
+    pub fn verdict_of_set(&self, set: &MessageSet, span: Span) -> Verdict {
+        if set.last_offset() < span.start {
+            return Verdict::Drop(DropReason::Outside);
+        }
+        Verdict::Rewrite(RewriteReason::Legacy)
+    }
 }
 
 /// What becomes of a batch that belongs to no transaction, or to a committed one.
@@ -229,7 +264,7 @@ fn by_header(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
     }
     match header.codec() {
         Err(bits) => return Verdict::Unsupported(UnsupportedReason::UnknownCodec(bits)),
-        Ok(codec) if !rules.codecs.contains(codec) => return Verdict::Unsupported(UnsupportedReason::Codec(codec)),
+        Ok(codec) if rules.sent_as(codec).is_none() => return Verdict::Unsupported(UnsupportedReason::Codec(codec)),
         Ok(_) => {}
     }
     match rewrite(header, span, rules) {
@@ -249,7 +284,12 @@ fn rewrite(header: &BatchHeader, span: Span, rules: &Rules) -> Option<RewriteRea
     if header.is_append_time() && rules.append_time == AppendTime::Keep {
         return Some(RewriteReason::AppendTime);
     }
-    rules.max_batch_bytes.is_some_and(|limit| header.size() > limit).then_some(RewriteReason::TooLarge)
+    if header.codec().is_ok_and(|codec| rules.sent_as(codec) != Some(codec)) {
+        return Some(RewriteReason::Recompress);
+    }
+    // A single record can't be split: where it is larger than what is known to fit, opening it says so by its offset.
+    let splits = header.records > 1 || rules.max_batch_bytes.is_some_and(|limit| header.size() > limit);
+    (header.size() > rules.largest() && splits).then_some(RewriteReason::TooLarge)
 }
 
 #[cfg(test)]
@@ -334,6 +374,11 @@ mod tests {
             UnsupportedReason::RecordTooLarge { offset: Offset(91_204), size: 2_310_944, limit: 1_048_588 }.to_string(),
             "the record at offset 91,204 makes a batch of 2,310,944 bytes, the target topic takes 1,048,588; \
              raise max.message.bytes of the topic to at least 2310944"
+        );
+        assert_eq!(
+            UnsupportedReason::Codec(Codec::Zstd).to_string(),
+            "it is compressed with zstd, which the target can't store; set topics.recompress = \"lz4\", or upgrade the \
+             target"
         );
     }
 }

@@ -3,6 +3,7 @@
 use crate::batch::codec::Codec;
 use crate::batch::error::{BatchError, BatchErrorKind};
 use crate::batch::header::{BatchHeader, CRC_FROM, HEADER_SIZE, LENGTH_PREFIX};
+use crate::batch::legacy::MessageSet;
 use crate::kafka::{Cursor, CursorError, Offset};
 use bytes::Bytes;
 
@@ -12,8 +13,8 @@ const LEAST_LENGTH: i32 = 14;
 /// Where the magic byte lies, in every format.
 const MAGIC_AT: usize = 16;
 
-/// A record batch of magic 2 as it lies in the log: of the length it says, and with a header that makes sense. Whether
-/// its CRC is right was not looked at: see [`check`].
+/// A record batch of magic 2 as it lies in the log: of the length it says, with a header that makes sense, and with the
+/// CRC that its bytes make. What changed on disk or on the way never becomes one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RawBatch {
     bytes: Bytes,
@@ -24,15 +25,27 @@ impl RawBatch {
     /// The batch that `bytes` is, no byte more or less.
     ///
     /// # Errors
-    /// A header that [`BatchHeader::parse`] refuses, or a batch length that does not end where `bytes` end.
+    /// A header that [`BatchHeader::parse`] refuses, a batch length that does not end where `bytes` end, or a wrong CRC.
     pub fn parse(bytes: Bytes) -> Result<Self, BatchError> {
         let header = BatchHeader::parse(&bytes)?;
         if header.size() != bytes.len() {
             let value = i64::from(header.length);
             let absurd = CursorError::Absurd { what: "batchLength", value, at: 8 };
-            return Err(BatchErrorKind::Header(absurd).at(header.base_offset));
+            return Err(BatchErrorKind::Header(absurd).of(header.span()));
         }
-        Ok(Self { bytes, header })
+        let stored = header.crc;
+        match crc32c::crc32c(bytes.get(CRC_FROM..).unwrap_or_default()) {
+            computed if computed == stored => Ok(Self { bytes, header }),
+            computed => Err(BatchErrorKind::Crc { stored, computed }.of(header.span())),
+        }
+    }
+
+    /// A batch that changed since it was parsed.
+    #[cfg(test)]
+    pub(super) fn changed(&self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        let mut bytes = self.bytes.to_vec();
+        change(&mut bytes);
+        Self { bytes: bytes.into(), header: self.header }
     }
 
     /// The header.
@@ -55,19 +68,7 @@ impl RawBatch {
     /// # Errors
     /// Codec bits that stand for none that Kafka has.
     pub fn codec(&self) -> Result<Codec, BatchError> {
-        self.header.codec().map_err(|bits| BatchErrorKind::UnknownCodec(bits).at(self.header.base_offset))
-    }
-}
-
-/// Reads the whole batch and compares its CRC with the one it carries.
-///
-/// # Errors
-/// They differ.
-pub fn check(batch: &RawBatch) -> Result<(), BatchError> {
-    let stored = batch.header.crc;
-    match crc32c::crc32c(batch.bytes.get(CRC_FROM..).unwrap_or_default()) {
-        computed if computed == stored => Ok(()),
-        computed => Err(BatchErrorKind::Crc { stored, computed }.at(batch.header.base_offset)),
+        self.header.codec().map_err(|bits| BatchErrorKind::UnknownCodec(bits).of(self.header.span()))
     }
 }
 
@@ -77,18 +78,13 @@ pub enum Piece {
     /// A whole batch.
     Batch(RawBatch),
     /// A whole message set of a format before magic 2: newer brokers send what older ones wrote as it lies on disk.
-    Legacy {
-        /// The format's version, 0 or 1.
-        magic: i8,
-        /// Its offset; that of a compressed set of magic 1 is the offset of its last message.
-        base_offset: Offset,
-        /// Its size in bytes.
-        size: usize,
-    },
+    Set(MessageSet),
     /// The answer ends inside of this one; it was cut where the bytes that were asked for ended. Always the last.
     Partial {
         /// How many bytes it takes to get it whole, as far as it says so.
         size: Option<usize>,
+        /// Where it begins, as far as that is there to see: a set of an old format says where it ends.
+        base_offset: Option<Offset>,
     },
 }
 
@@ -110,7 +106,7 @@ impl Batches {
         let mut cursor = Cursor::new(&self.rest);
         let (Ok(base_offset), Ok(length)) = (cursor.i64("baseOffset"), cursor.i32("batchLength")) else {
             self.rest.clear();
-            return Ok(Piece::Partial { size: None });
+            return Ok(Piece::Partial { size: None, base_offset: None });
         };
         let base_offset = Offset(base_offset);
         let Some(size) = whole_size(length) else {
@@ -118,13 +114,14 @@ impl Batches {
             let absurd = CursorError::Absurd { what: "batchLength", value: i64::from(length), at: 8 };
             return Err(BatchErrorKind::Header(absurd).at(base_offset));
         };
+        let magic = self.rest.get(MAGIC_AT).map(|magic| magic.cast_signed());
         if self.rest.len() < size {
             self.rest.clear();
-            return Ok(Piece::Partial { size: Some(size) });
+            return Ok(Piece::Partial { size: Some(size), base_offset: (magic == Some(2)).then_some(base_offset) });
         }
         let bytes = self.rest.split_to(size);
-        match bytes.get(MAGIC_AT).map(|magic| magic.cast_signed()) {
-            Some(magic @ (0 | 1)) => Ok(Piece::Legacy { magic, base_offset, size }),
+        match magic {
+            Some(0 | 1) => MessageSet::parse(bytes).map(Piece::Set),
             _ => RawBatch::parse(bytes).map(Piece::Batch),
         }
     }
@@ -162,10 +159,10 @@ mod tests {
         let two = batch(&some_models(), 13, Codec::Gzip);
         let answer = Bytes::from([&one[..], &two[..], &one[..one.len() - 1]].concat());
         let pieces: Vec<Piece> = batches(answer.clone()).map(|piece| piece.expect("sound")).collect();
-        let [Piece::Batch(first), Piece::Batch(second), Piece::Partial { size }] = &pieces[..] else {
+        let [Piece::Batch(first), Piece::Batch(second), Piece::Partial { size, base_offset }] = &pieces[..] else {
             panic!("{pieces:?}");
         };
-        assert_eq!(*size, Some(one.len()));
+        assert_eq!((*size, *base_offset), (Some(one.len()), Some(Offset(10))));
         assert_eq!((&first.bytes()[..], &second.bytes()[..]), (&one[..], &two[..]));
         assert_eq!(first.bytes().as_ptr(), answer.as_ptr());
         assert_eq!(second.header().base_offset, Offset(13));
@@ -173,20 +170,8 @@ mod tests {
 
     #[test]
     fn a_tail_of_a_few_bytes_does_not_know_its_size() {
-        assert_eq!(cut(&[0; 11]), [Ok(Piece::Partial { size: None })]);
+        assert_eq!(cut(&[0; 11]), [Ok(Piece::Partial { size: None, base_offset: None })]);
         assert_eq!(cut(&[]), []);
-    }
-
-    #[test]
-    fn a_message_set_of_an_old_format_is_told_from_a_batch() {
-        let mut old = [0_u8; 26];
-        old[7] = 42;
-        old[11] = 14;
-        for magic in [0, 1] {
-            old[MAGIC_AT] = magic;
-            let legacy = Piece::Legacy { magic: magic.cast_signed(), base_offset: Offset(42), size: 26 };
-            assert_eq!(cut(&old), [Ok(legacy)]);
-        }
     }
 
     #[test]
@@ -202,13 +187,15 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_byte_fails_the_check() {
-        let mut bytes = batch(&some_models(), 10, Codec::None);
-        let sound = RawBatch::parse(bytes.clone().into()).expect("sound");
-        assert_eq!(check(&sound), Ok(()));
-        *bytes.last_mut().expect("bytes") ^= 1;
-        let changed = RawBatch::parse(bytes.into()).expect("a sound header");
-        assert!(matches!(check(&changed), Err(BatchError { kind: BatchErrorKind::Crc { .. }, .. })));
+    fn bytes_that_changed_are_no_batch_and_still_say_where_the_next_one_is() {
+        let sound = batch(&some_models(), 10, Codec::None);
+        let mut changed = sound.clone();
+        *changed.last_mut().expect("bytes") ^= 1;
+        let pieces = cut(&[changed, sound].concat());
+        let error = pieces[0].as_ref().expect_err("a wrong CRC");
+        assert!(matches!(error.kind, BatchErrorKind::Crc { .. }), "{error}");
+        assert_eq!((error.base_offset, error.next_offset), (Offset(10), Some(Offset(13))));
+        assert!(matches!(pieces[1], Ok(Piece::Batch(_))));
     }
 
     #[test]

@@ -15,15 +15,23 @@ pub struct Opened {
     payload: Bytes,
 }
 
-/// Decompresses the records of a batch into at most `cap` bytes; where there is no compression nothing is copied. The
-/// CRC is not looked at: see [`check`](crate::batch::check).
+/// What of a record does not change when it moves: everything from the key's length on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    /// As it is written in a record batch.
+    Written(&'a [u8]),
+    /// To be written from the record's key and value: it comes from a format without headers.
+    KeyAndValue,
+}
+
+/// Decompresses the records of a batch into at most `cap` bytes; where there is no compression nothing is copied.
 ///
 /// # Errors
 /// An unknown codec, bytes that are none of that codec's, or more than `cap` bytes of records.
 pub fn open(batch: &RawBatch, cap: usize) -> Result<Opened, BatchError> {
     let header = *batch.header();
     let payload = batch.codec()?.decode(batch.payload(), cap);
-    let payload = payload.map_err(|error| BatchErrorKind::Codec(error).at(header.base_offset))?;
+    let payload = payload.map_err(|error| BatchErrorKind::Codec(error).of(header.span()))?;
     Ok(Opened { header, payload })
 }
 
@@ -61,8 +69,7 @@ pub struct Record<'a> {
     pub value: Option<&'a [u8]>,
     /// The headers.
     pub headers: Headers<'a>,
-    /// Everything from the key's length on, as it is written: the part that does not change when a record moves.
-    pub(super) content: &'a [u8],
+    pub(super) content: Content<'a>,
 }
 
 /// The headers of a record in their order; an iterator over (key, value), the key any bytes, the value perhaps null.
@@ -86,7 +93,7 @@ impl<'a> Records<'a> {
             return Err(CursorError::Absurd { what: "offset delta", value: i64::from(delta), at });
         }
         self.next_delta = delta.saturating_add(1);
-        let content = cursor.rest();
+        let content = Content::Written(cursor.rest());
         let key = cursor.varint_bytes("key")?;
         let value = cursor.varint_bytes("value")?;
         let headers = Headers::checked(cursor)?;
@@ -109,13 +116,13 @@ impl<'a> Iterator for Records<'a> {
             return None;
         }
         if self.index == self.header.records {
-            return self.end().map(|kind| Err(kind.at(self.header.base_offset)));
+            return self.end().map(|kind| Err(kind.of(self.header.span())));
         }
         let index = self.index;
         self.index = index.saturating_add(1);
         Some(self.read().map_err(|cause| {
             self.done = true;
-            BatchErrorKind::Record { index, cause }.at(self.header.base_offset)
+            BatchErrorKind::Record { index, cause }.of(self.header.span())
         }))
     }
 }
@@ -123,6 +130,11 @@ impl<'a> Iterator for Records<'a> {
 impl std::iter::FusedIterator for Records<'_> {}
 
 impl<'a> Headers<'a> {
+    /// Those of a record that can't have any.
+    pub(super) const fn none() -> Self {
+        Self { cursor: Cursor::new(&[]) }
+    }
+
     /// The headers at `cursor`, which must be as many as the count in front of them says and fill the rest.
     fn checked(mut cursor: Cursor<'a>) -> Result<Self, CursorError> {
         let at = cursor.position();

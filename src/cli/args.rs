@@ -134,6 +134,9 @@ pub(super) struct RunArgs {
     /// Go on where the target would delete records that the source still keeps
     #[arg(long)]
     pub(super) allow_expiry: bool,
+    /// Copy around corrupt batches instead of stopping their partition; what is left out is listed
+    #[arg(long)]
+    skip_corrupt: bool,
     /// Do not write kferry-run-<UTC time>.log in the current directory
     #[arg(long)]
     pub(super) no_log: bool,
@@ -167,6 +170,7 @@ impl RunArgs {
         flags.text("run.rate", "--rate", self.rate.as_ref());
         flags.text("run.memory", "--memory", self.memory.as_ref());
         flags.say("run.allow_active", "--allow-active", self.allow_active.then_some(Value::Flag(true)));
+        flags.say("run.skip_corrupt", "--skip-corrupt", self.skip_corrupt.then_some(Value::Flag(true)));
     }
 }
 
@@ -212,7 +216,7 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_settings() {
         let typed = "kferry run --source a:1,b:2 --source c:3 --target d:4 --name x --topic t --exclude-topic u \
-                     --group g --exclude-group h --rate 5MB/s --memory 128MiB --allow-active";
+                     --group g --exclude-group h --rate 5MB/s --memory 128MiB --allow-active --skip-corrupt";
         let line = CommandLine::try_parse_from(typed.split_whitespace()).expect("a command line");
         let settings = Settings::resolve(vec![line.layer()]).expect("settings");
         let addresses: Vec<String> = settings.source.bootstrap.iter().map(ToString::to_string).collect();
@@ -223,7 +227,7 @@ mod tests {
         assert!(settings.selection.groups.takes("g") && !settings.selection.groups.takes("i"));
         assert_eq!(settings.rate.map(|rate| rate.get()), Some(5_000_000));
         assert_eq!(settings.memory, 128 << 20);
-        assert!(settings.allow_active);
+        assert!(settings.allow_active && settings.skip_corrupt);
         for (exclude, excluded) in [("--exclude-topic", "t"), ("--exclude-group", "g")] {
             let typed = ["kferry", "plan", "--source", "a:1", "--target", "d:4", exclude, excluded];
             let line = CommandLine::try_parse_from(typed).expect("a command line");

@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure};
 use super::survey::Surveyed;
 use super::{prompt, streams};
 use crate::config::Settings;
-use crate::copy::{Lanes, Limits, Progress};
+use crate::copy::{Lanes, Progress};
 use crate::migrate::{self, Ended, Migration, Observer, Outcome, Signal, Signals, Step};
 use crate::plan::Permit;
 use crate::report::json::run::RunDoc;
@@ -36,7 +36,7 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
         (&surveyed.source, &surveyed.target),
         &surveyed.plan,
         &permits(args, settings),
-        Limits { memory: settings.memory, rate: settings.rate.map(Into::into) },
+        settings.into(),
         Timestamp::now().as_millisecond(),
     )?;
     let idle = surveyed.plan.lanes().next().is_none() && surveyed.plan.create().is_empty();

@@ -117,6 +117,12 @@ impl Connection {
         self.versions.negotiate(api, api.spoken())
     }
 
+    /// As [`Connection::version`], where nothing can be done without it.
+    pub fn needed(&self, api: ApiKey) -> Result<i16, ClusterError> {
+        let missing = |error| ClusterError::new(self.place(api, Subject::Whole), ErrorKind::Version(error));
+        self.version(api).map_err(missing)
+    }
+
     /// Reads record batches; never repeated. The connection may stand still for the request's `max_wait` and as long as
     /// any other request.
     pub async fn fetch(&self, request: &FetchRequest) -> Result<FetchAnswer, ClusterError> {

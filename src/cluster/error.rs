@@ -174,7 +174,10 @@ impl ClusterError {
             ErrorKind::Unreadable(_) if self.place.api.is_none() => {
                 format!("check that the {side}'s address is a plain Kafka listener")
             }
-            ErrorKind::Version(_) => "kferry reads Apache Kafka 0.11 and later".to_owned(),
+            ErrorKind::Version(_) => match side {
+                Side::Source => "kferry reads Apache Kafka 0.10.0 and later".to_owned(),
+                Side::Target => "kferry writes to Apache Kafka 0.11 and later".to_owned(),
+            },
             ErrorKind::Code { code, .. } => code_advice(*code, side)?,
             _ => return None,
         })

@@ -129,8 +129,11 @@ const REST: [Key; 17] = [
     ),
     key("topics.create", Kind::Flag, "true", "create topics that the target lacks"),
     key("topics.replication_factor", Kind::Number, "-1", "of created topics; -1: the target's default"),
-    unset("topics.recompress", Kind::Choice(&["none", "gzip", "snappy", "lz4"]), "codec where the target lacks one")
-        .later(),
+    unset(
+        "topics.recompress",
+        Kind::Choice(&["none", "gzip", "snappy", "lz4"]),
+        "codec in place of one that the target can't take; unset: such a topic is refused",
+    ),
     key("offsets.translate", Kind::Flag, "true", "commit each group's place on the target"),
     key("offsets.overwrite", Kind::Flag, "false", "replace commits that others made on the target").later(),
     unset("run.rate", Kind::Rate, "upper bound of the bytes copied; unset: as fast as both clusters allow"),
@@ -138,7 +141,7 @@ const REST: [Key; 17] = [
     key("run.verify", Kind::Choice(&["offsets", "digest", "records"]), "offsets", "what is compared after the copy")
         .later(),
     key("run.allow_active", Kind::Flag, "false", "go on while producers or consumers of the source still run"),
-    key("run.skip_corrupt", Kind::Flag, "false", "copy around corrupt batches; each is listed").later(),
+    key("run.skip_corrupt", Kind::Flag, "false", "copy around corrupt batches; what is left out is listed"),
     key("run.late_bound", Kind::Duration, "15s", "how long a request of a dead process may still land"),
 ];
 

@@ -16,5 +16,5 @@ mod select;
 
 pub use error::{ConfigError, Problem};
 pub use layer::{Layer, Place, Value};
-pub use resolve::{Endpoint, MigrationName, Settings, TopicSettings, Undecided, Ungrouped};
+pub use resolve::{Endpoint, MigrationName, Recompress, Settings, TopicSettings, Undecided, Ungrouped};
 pub use select::{Filter, Selection};

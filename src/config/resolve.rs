@@ -39,6 +39,8 @@ pub struct Settings {
     pub memory: usize,
     /// Whether a run goes on while producers or consumers of the source still run.
     pub allow_active: bool,
+    /// Whether corrupt batches are left out instead of stopping their partition.
+    pub skip_corrupt: bool,
     /// How long a request of a dead process may still land.
     pub late_bound: Duration,
 }
@@ -92,6 +94,21 @@ pub struct TopicSettings {
     pub create: bool,
     /// Copies of each partition; `None`: the target's default.
     pub replication_factor: Option<i16>,
+    /// The codec in place of one that the target can't take; `None`: topics with such a codec are refused.
+    pub recompress: Option<Recompress>,
+}
+
+/// A codec that every target can take (`topics.recompress`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Recompress {
+    /// Not compressed.
+    None,
+    /// gzip.
+    Gzip,
+    /// Snappy.
+    Snappy,
+    /// LZ4.
+    Lz4,
 }
 
 /// Less than this can't hold the smallest fetch of both directions.
@@ -136,11 +153,13 @@ impl Settings {
             topics: TopicSettings {
                 create: merged.flag("topics.create"),
                 replication_factor: merged.replication_factor()?,
+                recompress: merged.optional("topics.recompress", recompress)?,
             },
             translate_offsets: merged.flag("offsets.translate"),
             rate: merged.optional("run.rate", rate)?,
             memory: merged.required("run.memory", memory)?,
             allow_active: merged.flag("run.allow_active"),
+            skip_corrupt: merged.flag("run.skip_corrupt"),
             late_bound: merged.required("run.late_bound", late_bound)?,
         })
     }
@@ -268,6 +287,16 @@ fn name(text: &str) -> Option<MigrationName> {
     whole.then(|| MigrationName(text.to_owned()))
 }
 
+fn recompress(text: &str) -> Option<Recompress> {
+    match text {
+        "none" => Some(Recompress::None),
+        "gzip" => Some(Recompress::Gzip),
+        "snappy" => Some(Recompress::Snappy),
+        "lz4" => Some(Recompress::Lz4),
+        _ => None,
+    }
+}
+
 fn memory(text: &str) -> Option<usize> {
     let bytes = ByteSize::from_str(text).ok()?.as_u64();
     usize::try_from(bytes).ok().filter(|_| bytes >= LEAST_MEMORY)
@@ -392,6 +421,10 @@ mod tests {
         assert_eq!(
             refused("select.ungrouped", "latest"),
             "--flag: `select.ungrouped`: `latest` is not \"skip\" or \"earliest\""
+        );
+        assert_eq!(
+            refused("topics.recompress", "zstd"),
+            "--flag: `topics.recompress`: `zstd` is not \"none\" or \"gzip\" or \"snappy\" or \"lz4\""
         );
         assert!(refused("topics.replication_factor", "0").contains("0 is not a number from 1 to 32767"));
         assert!(refused("name", "to cloud").contains("a name of letters"));

@@ -36,6 +36,11 @@ impl Filter {
         let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_match(name));
         any(&self.include) && !any(&self.exclude)
     }
+
+    /// The whole names among the patterns, as far as they are not left out.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.include.iter().filter_map(Pattern::name).filter(|name| self.takes(name))
+    }
 }
 
 fn patterns(texts: &[String]) -> Result<Vec<Pattern>, String> {
@@ -66,6 +71,14 @@ impl Pattern {
         let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
         glob.map(|glob| Self::Glob(glob.compile_matcher()))
             .map_err(|error| format!("`{text}` is neither a name nor a glob: {}", error.kind()))
+    }
+
+    /// The one name that it matches, where it is no more than that.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Glob(glob) => Some(glob.glob().glob()).filter(|text| !text.contains(['*', '?', '[', '{', '\\'])),
+            Self::Regex(_) => None,
+        }
     }
 
     fn is_match(&self, name: &str) -> bool {
@@ -113,6 +126,12 @@ mod tests {
         let filter = filter(&["/^orders-[0-9]+$/", "/eu/"], &["/-9$/"]);
         assert!(filter.takes("orders-12") && filter.takes("payments-eu-1"));
         assert!(!filter.takes("orders-x") && !filter.takes("orders-9"));
+    }
+
+    #[test]
+    fn whole_names_are_told_from_patterns() {
+        let filter = filter(&["orders", "pay.ments", "eu-*", "/us/", "{a,b}", "audit"], &["aud*"]);
+        assert_eq!(filter.names().collect::<Vec<_>>(), ["orders", "pay.ments"]);
     }
 
     #[test]

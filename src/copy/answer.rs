@@ -17,6 +17,9 @@ pub enum ProduceResult {
         /// The broker's own words, where it sent some.
         message: Option<String>,
     },
+    /// The broker refused it because of its sequence. A batch that is sent for the first time, behind one that was refused,
+    /// is not in the log; nothing else makes this answer certain.
+    OutOfOrder,
     /// It may be in the log or not.
     Unclear {
         /// What happened instead of a clear answer.
@@ -46,6 +49,7 @@ impl ProduceResult {
             | ErrorCode::UNSUPPORTED_COMPRESSION_TYPE
             | ErrorCode::INVALID_RECORD
             | ErrorCode::UNKNOWN_TOPIC_ID => Self::Refused { code, message },
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER => Self::OutOfOrder,
             other => Self::Unclear {
                 cause: match message {
                     Some(message) => format!("{other} ({message})"),
@@ -62,10 +66,16 @@ mod tests {
 
     #[test]
     fn codes_that_may_follow_an_append_are_unclear() {
-        for code in [-1, 3, 6, 7, 20, 45, 46, 56, 9_999] {
+        for code in [-1, 3, 6, 7, 20, 46, 56, 9_999] {
             let result = ProduceResult::from_answer(ErrorCode(code), Offset(-1), None);
             assert!(matches!(result, ProduceResult::Unclear { .. }), "{code}: {result:?}");
         }
+    }
+
+    #[test]
+    fn a_sequence_out_of_order_is_neither() {
+        let result = ProduceResult::from_answer(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER, Offset(-1), None);
+        assert_eq!(result, ProduceResult::OutOfOrder);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::patience::Patience;
 use super::progress::Progress;
 use super::requests::Done;
 use super::routes::Routes;
+use super::skipped::Skipped;
 use super::tally::Tally;
 use crate::batch::Outgoing;
 use crate::cluster::Cluster;
@@ -53,6 +54,8 @@ pub struct Copied {
     pub written: Span,
     /// Batches by verdict.
     pub tally: Tally,
+    /// What was left out although it was to be moved.
+    pub skipped: Vec<Skipped>,
     /// How it ended.
     pub end: LaneEnd,
 }
@@ -215,7 +218,9 @@ impl Engine {
         while let Some(lane) = self.ready.pop_front() {
             while let Some(action) = self.slots[lane].lane.next(now) {
                 match action {
-                    Action::Fetch { from, first } => self.ask(Ask { lane, from }, first),
+                    Action::Fetch { from, first, needed, beyond } => {
+                        self.ask(Ask { lane, from, needed, beyond }, first || beyond);
+                    }
                     Action::Produce(batch) => {
                         self.slots[lane].pending.push_back(batch);
                         self.queue(lane);
@@ -356,6 +361,7 @@ impl Slot {
             span: self.lane.span(),
             written: self.lane.written(),
             tally: self.lane.tally().clone(),
+            skipped: self.lane.skipped().to_vec(),
             end: self.end.clone().unwrap_or(LaneEnd::Stopped),
         }
     }

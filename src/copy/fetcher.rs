@@ -16,6 +16,10 @@ pub(super) const FETCHES: usize = 2;
 pub(super) struct Ask {
     pub(super) lane: usize,
     pub(super) from: Offset,
+    /// Bytes that the answer must have room for to bring anything; 0 where that is not known.
+    pub(super) needed: usize,
+    /// Whether to look behind the last stable offset: such an ask goes in a request of its own.
+    pub(super) beyond: bool,
 }
 
 /// The lanes that wait for one source broker, in turn.
@@ -28,7 +32,7 @@ pub(super) struct Asks {
 
 impl Asks {
     /// The lane waits for its turn; `first`: in front of the others, because the last answer had no room for it. Among
-    /// such lanes, too, who came first is served first.
+    /// such lanes, too, who came first is served first. Who looks beyond the last stable offset is always one of them.
     pub(super) fn push(&mut self, ask: Ask, first: bool) {
         if first {
             self.first.push_back(ask);
@@ -44,7 +48,11 @@ impl Asks {
 
     /// The lanes of the next request.
     pub(super) fn request(&mut self) -> Vec<Ask> {
-        std::iter::from_fn(|| self.first.pop_front().or_else(|| self.waiting.pop_front())).take(PARTITIONS).collect()
+        if let Some(beyond) = self.first.pop_front_if(|ask| ask.beyond) {
+            return vec![beyond];
+        }
+        let next = || self.first.pop_front_if(|ask| !ask.beyond).or_else(|| self.waiting.pop_front());
+        std::iter::from_fn(next).take(PARTITIONS).collect()
     }
 }
 
@@ -55,19 +63,29 @@ mod tests {
     #[test]
     fn a_lane_that_got_nothing_is_asked_for_first() {
         let mut asks = Asks::default();
-        asks.push(Ask { lane: 0, from: Offset(0) }, false);
-        asks.push(Ask { lane: 1, from: Offset(0) }, false);
-        asks.push(Ask { lane: 2, from: Offset(0) }, true);
-        asks.push(Ask { lane: 3, from: Offset(0) }, true);
+        asks.push(Ask { lane: 0, from: Offset(0), needed: 0, beyond: false }, false);
+        asks.push(Ask { lane: 1, from: Offset(0), needed: 0, beyond: false }, false);
+        asks.push(Ask { lane: 2, from: Offset(0), needed: 0, beyond: false }, true);
+        asks.push(Ask { lane: 3, from: Offset(0), needed: 0, beyond: false }, true);
         let order: Vec<usize> = asks.request().iter().map(|ask| ask.lane).collect();
         assert_eq!(order, [2, 3, 0, 1]);
         assert!(!asks.is_ready());
     }
 
     #[test]
+    fn a_lane_that_looks_beyond_the_last_stable_offset_is_asked_for_alone() {
+        let mut asks = Asks::default();
+        for (lane, beyond) in [(0, false), (1, true), (2, false)] {
+            asks.push(Ask { lane, from: Offset(0), needed: 0, beyond }, true);
+        }
+        let lanes = |asks: &mut Asks| asks.request().iter().map(|ask| ask.lane).collect::<Vec<usize>>();
+        assert_eq!([lanes(&mut asks), lanes(&mut asks), lanes(&mut asks)], [vec![0], vec![1], vec![2]]);
+    }
+
+    #[test]
     fn a_request_has_a_limited_number_of_partitions() {
         let mut asks = Asks::default();
-        (0..PARTITIONS + 1).for_each(|lane| asks.push(Ask { lane, from: Offset(0) }, false));
+        (0..PARTITIONS + 1).for_each(|lane| asks.push(Ask { lane, from: Offset(0), needed: 0, beyond: false }, false));
         assert_eq!(asks.request().len(), PARTITIONS);
         assert_eq!(asks.request().len(), 1);
     }

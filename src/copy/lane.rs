@@ -12,8 +12,9 @@ use super::answer::ProduceResult;
 use super::error::LaneProblem;
 use super::patience::Patience;
 use super::reader::Reader;
+use super::skipped::Skipped;
 use super::tally::Tally;
-use super::writer::Writer;
+use super::writer::{TooLarge, Writer};
 use crate::batch::{Outgoing, Rules};
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{ErrorCode, Offset, Retry, Span, Stamp, TopicPartition};
@@ -38,6 +39,8 @@ pub struct LaneSetup {
     pub old_before: i64,
     /// What decides beside a batch's header whether it may pass.
     pub rules: Rules,
+    /// Whether corrupt batches are copied around; otherwise the lane stops in front of the first.
+    pub skip_corrupt: bool,
     /// How a failed Fetch is repeated.
     pub patience: Patience,
 }
@@ -88,6 +91,10 @@ pub enum Action {
         from: Offset,
         /// Whether the last answer brought nothing: ask for this lane first.
         first: bool,
+        /// Bytes that the answer must have room for to bring anything; 0 where that is not known.
+        needed: usize,
+        /// Whether to look at what lies behind the last stable offset too: only to see where the next batch begins.
+        beyond: bool,
     },
     /// Send this batch; batches of a lane go out in the order they are handed out, over one connection.
     Produce(Outgoing),
@@ -112,6 +119,10 @@ pub enum LaneEnd {
 enum Fetching {
     Idle,
     Asked,
+    /// For records that the lane does not want, to see that nothing lies in front of them.
+    AskedBeyond,
+    /// The lane went back since it asked: the answer is about something else.
+    Overtaken,
     Until(Duration),
 }
 
@@ -136,7 +147,7 @@ impl Lane {
         Self {
             at: setup.at,
             span: setup.span,
-            reader: Reader::new(setup.span, setup.rules),
+            reader: Reader::new(setup.span, setup.rules, setup.skip_corrupt),
             writer: Writer::new(setup.stamp, setup.target_end, setup.depth, setup.old_before),
             patience: setup.patience,
             fetching: Fetching::Idle,
@@ -151,21 +162,50 @@ impl Lane {
     pub fn on(&mut self, now: Duration, event: Event) {
         match event {
             _ if self.finished => return,
-            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } if self.stopping => {}
+            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } if !self.reads_on() => {}
+            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. }
+                if self.fetching == Fetching::Overtaken =>
+            {
+                self.fetching = Fetching::Idle;
+            }
+            Event::Fetched { records, .. } if self.fetching == Fetching::AskedBeyond => {
+                self.fetching = Fetching::Idle;
+                self.reader.look_beyond(records);
+            }
             Event::Fetched { records, aborted, crowded } => self.fetched(records, aborted, crowded),
             Event::FetchRefused { code, log_start } => self.fetch_refused(now, code, log_start),
             Event::FetchLost { cause } => self.fetch_again(now, cause),
             Event::Produced(result) => self.writer.answered(result),
             Event::Unsent => {
                 if let Some(span) = self.writer.unsent() {
-                    self.reader.rewind(span.start);
+                    self.rewind(span.start);
                 }
             }
             Event::NoLeader { cause } => self.writer.fail(LaneProblem::NoLeader { cause }),
             Event::Stop => self.stopping = true,
         }
-        if self.stopping || self.writer.problem().is_some() {
+        if !self.reads_on() {
             self.drop_waiting();
+        }
+        if let Some(refused) = self.writer.take_too_large() {
+            self.split(refused);
+        }
+        self.reader.settle(self.next_source());
+    }
+
+    /// Reads again from a batch that the target found too large, to send its records in smaller ones.
+    fn split(&mut self, refused: TooLarge) {
+        tracing::debug!(at = %self.at, bytes = refused.bytes, "too large for the target: splitting");
+        self.drop_waiting();
+        self.rewind(refused.span.start);
+        self.reader.split_above(refused.bytes / 2);
+    }
+
+    /// Goes back to `offset`; an answer that is under way would be about something else.
+    fn rewind(&mut self, offset: Offset) {
+        self.reader.rewind(offset);
+        if matches!(self.fetching, Fetching::Asked | Fetching::AskedBeyond) {
+            self.fetching = Fetching::Overtaken;
         }
     }
 
@@ -187,30 +227,37 @@ impl Lane {
         match self.fetching {
             Fetching::Until(time) if now < time => Some(Action::Wait(time)),
             Fetching::Idle | Fetching::Until(_) if self.wants_more() => {
-                self.fetching = Fetching::Asked;
-                Some(Action::Fetch { from: self.reader.next(), first: self.reader.is_starved() })
+                let beyond = self.reader.looks_beyond();
+                self.fetching = if beyond { Fetching::AskedBeyond } else { Fetching::Asked };
+                let (first, needed) = (self.reader.is_starved(), self.reader.needed());
+                Some(Action::Fetch { from: self.reader.next(), first, needed, beyond })
             }
             _ => None,
         }
     }
 
     fn drop_waiting(&mut self) {
-        if let Some(first) = self.waiting.front() {
-            self.reader.rewind(first.source().start);
+        if let Some(first) = self.waiting.front().map(|batch| batch.source().start) {
+            self.rewind(first);
         }
         self.waiting.clear();
         self.waiting_bytes = 0;
     }
 
+    /// Whether what is read may still be written.
+    fn reads_on(&self) -> bool {
+        !self.stopping && self.writer.problem().is_none()
+    }
+
     fn wants_more(&self) -> bool {
-        !self.stopping && !self.reader.is_done() && self.writer.problem().is_none() && self.waiting_bytes < READ_AHEAD
+        self.reads_on() && !self.reader.is_done() && self.waiting_bytes < READ_AHEAD
     }
 
     fn end(&self) -> Option<LaneEnd> {
         if !self.writer.is_idle() || !self.waiting.is_empty() {
             return None;
         }
-        if let Some(problem) = self.writer.problem().or(self.reader.problem()) {
+        if let Some(problem) = self.problem() {
             return Some(LaneEnd::Failed(problem.clone()));
         }
         if self.next_source() >= self.span.end {
@@ -286,9 +333,19 @@ impl Lane {
         Span { start: self.span.start, end: self.next_source() }.len()
     }
 
-    /// Whether the target gave an answer that the lane can't go on after.
+    /// Whether the target gave an answer after which nothing more may be sent as it was handed out.
     pub fn is_failing(&self) -> bool {
-        self.writer.problem().is_some()
+        self.writer.problem().is_some() || self.writer.is_splitting()
+    }
+
+    /// What was left out although it was to be moved.
+    pub fn skipped(&self) -> &[Skipped] {
+        self.reader.skipped()
+    }
+
+    /// What keeps the lane from going on, if something does.
+    pub fn problem(&self) -> Option<&LaneProblem> {
+        self.writer.problem().or(self.reader.problem())
     }
 
     /// The lane's batches by verdict.
@@ -296,7 +353,3 @@ impl Lane {
         self.reader.tally()
     }
 }
-
-#[cfg(test)]
-#[path = "lane_tests.rs"]
-mod tests;

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod fetcher;
 mod lane;
+mod ledger;
 mod link;
 mod pace;
 mod pack;
@@ -20,7 +21,10 @@ mod progress;
 mod reader;
 mod requests;
 mod routes;
+mod skipped;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use answer::ProduceResult;
@@ -29,4 +33,5 @@ pub use error::LaneProblem;
 pub use lane::{Action, Event, Lane, LaneEnd, LaneSetup};
 pub use patience::Patience;
 pub use progress::Progress;
+pub use skipped::{SkipReason, Skipped};
 pub use tally::{Tally, Volume};

@@ -3,9 +3,12 @@
 use bytes::Bytes;
 
 use super::error::LaneProblem;
+use super::ledger::{Fate, Ledger};
+use super::skipped::{SkipReason, Skipped};
 use super::tally::Tally;
 use crate::batch::{
-    self, BatchError, BatchErrorKind, Judge, Outgoing, Piece, RawBatch, Rules, UnsupportedReason, Verdict,
+    self, BatchError, BatchErrorKind, Broken, DropReason, Entry, Judge, Made, MessageSet, Outgoing, Piece, RawBatch,
+    RewriteReason, Rules, Run, Verdict,
 };
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{Offset, Span};
@@ -21,20 +24,43 @@ pub(super) struct Reader {
     span: Span,
     next: Offset,
     rules: Rules,
-    tally: Tally,
+    ledger: Ledger,
+    skip_corrupt: bool,
+    skipped: Vec<Skipped>,
     empty_answers: u32,
     starved: bool,
+    /// Where the last answer was damaged. It may have happened on the way, so it is asked for once more.
+    doubted: Option<Offset>,
+    /// Bytes that the next batch takes, where the last answer had no room for it and said so.
+    needed: usize,
     stopped: Option<LaneProblem>,
 }
 
 impl Reader {
-    pub(super) fn new(span: Span, rules: Rules) -> Self {
-        Self { span, next: span.start, rules, tally: Tally::default(), empty_answers: 0, starved: false, stopped: None }
+    pub(super) fn new(span: Span, rules: Rules, skip_corrupt: bool) -> Self {
+        Self {
+            span,
+            next: span.start,
+            rules,
+            ledger: Ledger::default(),
+            skip_corrupt,
+            skipped: Vec::new(),
+            empty_answers: 0,
+            starved: false,
+            doubted: None,
+            needed: 0,
+            stopped: None,
+        }
     }
 
     /// The next source offset to ask for.
     pub(super) fn next(&self) -> Offset {
         self.next
+    }
+
+    /// Bytes that an answer must have room for to bring anything; 0 where that is not known.
+    pub(super) fn needed(&self) -> usize {
+        self.needed
     }
 
     /// Whether nothing is left to ask for: the end is reached or something stands in the way.
@@ -51,13 +77,32 @@ impl Reader {
         self.stopped.get_or_insert(problem);
     }
 
-    /// What was read from `offset` on will not be written after all.
+    /// What was read from `offset` on will not be written as it was read.
     pub(super) fn rewind(&mut self, offset: Offset) {
         self.next = self.next.min(offset);
+        self.ledger.rewind(offset);
+        self.skipped.retain(|skipped| skipped.span.end <= offset);
     }
 
+    /// Everything in front of `offset` is on the target, or left out for good.
+    pub(super) fn settle(&mut self, offset: Offset) {
+        self.ledger.settle(offset);
+    }
+
+    /// Batches larger than `bytes` are split from now on; a problem further on is met again.
+    pub(super) fn split_above(&mut self, bytes: usize) {
+        self.rules.split_above = Some(bytes);
+        self.stopped = None;
+    }
+
+    /// What was left out although it was to be moved.
+    pub(super) fn skipped(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// The batches that are settled.
     pub(super) fn tally(&self) -> &Tally {
-        &self.tally
+        self.ledger.tally()
     }
 
     /// Takes the record bytes of one Fetch answer, with the aborted transactions that it names, and hands each batch that
@@ -67,68 +112,163 @@ impl Reader {
         records: Bytes,
         aborted: Vec<AbortedTransaction>,
         crowded: bool,
-        mut out: impl FnMut(Outgoing),
+        out: impl FnMut(Outgoing),
     ) {
         let before = self.next;
-        let mut judge = Judge::new(aborted);
-        for piece in batch::batches(records) {
-            if self.is_done() {
-                return;
-            }
-            let step = match piece {
-                Ok(Piece::Batch(batch)) => self.batch(&batch, &mut judge, &mut out),
-                Ok(Piece::Legacy { magic, base_offset, .. }) => Err(LaneProblem::Unsupported {
-                    offset: base_offset.max(self.next),
-                    reason: UnsupportedReason::Legacy { magic }.to_string(),
-                }),
-                Ok(Piece::Partial { .. }) => break,
-                Err(error) => Err(LaneProblem::Corrupt { offset: self.next, what: error.to_string() }),
-            };
-            if let Err(problem) = step {
-                self.stop(problem);
-            }
-        }
+        self.needed = 0;
+        let walk = Walk { judge: Judge::new(aborted), run: Run::default(), behind: None, out };
+        self.walk(walk, records);
         self.count_empty(before, crowded);
     }
 
-    fn batch(
-        &mut self,
-        batch: &RawBatch,
-        judge: &mut Judge,
-        out: &mut impl FnMut(Outgoing),
-    ) -> Result<(), LaneProblem> {
-        let header = batch.header();
-        if header.base_offset >= self.span.end {
+    fn walk(&mut self, mut walk: Walk<impl FnMut(Outgoing)>, records: Bytes) {
+        let mut pieces = batch::batches(records).peekable();
+        while let Some(piece) = pieces.next().filter(|_| !self.is_done()) {
+            let step = match piece {
+                Ok(Piece::Batch(batch)) => self.batch(batch, &mut walk),
+                Ok(Piece::Set(set)) => self.set(set, &mut walk),
+                Ok(Piece::Partial { size, .. }) => {
+                    self.needed = size.filter(|_| walk.behind.is_none()).unwrap_or(0);
+                    break;
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = step {
+                self.flush(&mut walk);
+                if self.is_done() || self.doubts(&error) {
+                    break;
+                }
+                let end = pieces.peek().and_then(begins).or(error.next_offset);
+                let span = Span { start: self.next, end: end.unwrap_or(self.next) };
+                self.broken(Broken { span, error });
+                // What follows is asked for again: if this was a transaction's end, only a new answer tells what it ended.
+                break;
+            }
+        }
+        self.flush(&mut walk);
+    }
+
+    fn batch(&mut self, batch: RawBatch, walk: &mut Walk<impl FnMut(Outgoing)>) -> Result<(), BatchError> {
+        let span = batch.header().span();
+        walk.follow(span)?;
+        if span.start >= self.span.end {
             self.next = self.span.end; // the rest of the span was compacted away
             return Ok(());
         }
-        let left = Span { start: self.next, end: self.span.end };
         // Asked about every batch, also those in front of the span: they may begin or end a transaction.
-        let verdict = judge.verdict(batch, left, &self.rules).map_err(|error| not_rebuilt(self.next, error))?;
-        if header.next_offset() <= self.next {
-            return Ok(()); // a Fetch may begin before the offset that was asked for
+        let verdict = walk.judge.verdict(&batch, self.left(), &self.rules)?;
+        self.act(Entry::Batch(batch), verdict, walk)
+    }
+
+    fn set(&mut self, set: MessageSet, walk: &mut Walk<impl FnMut(Outgoing)>) -> Result<(), BatchError> {
+        walk.follow(Span { start: set.last_offset(), end: set.next_offset() })?;
+        if set.is_plain() && set.last_offset() >= self.span.end {
+            self.next = self.span.end;
+            return Ok(());
         }
-        match verdict {
-            Verdict::Pass => {
-                self.tally.passed.add(header.size());
-                out(batch::pass(batch));
+        let verdict = walk.judge.verdict_of_set(&set, self.left());
+        self.act(Entry::Set(set), verdict, walk)
+    }
+
+    fn left(&self) -> Span {
+        Span { start: self.next, end: self.span.end }
+    }
+
+    fn act(&mut self, entry: Entry, verdict: Verdict, walk: &mut Walk<impl FnMut(Outgoing)>) -> Result<(), BatchError> {
+        let (next, size) = (entry.next_offset(), entry.size());
+        match (verdict, &entry) {
+            (Verdict::Pass, Entry::Batch(batch)) if !self.rules.joining.is_tiny(batch.header()) => {
+                self.flush(walk);
+                if !self.is_done() {
+                    self.went_on(next, size, Fate::Passed);
+                    (walk.out)(batch::pass(batch));
+                }
             }
-            Verdict::Rewrite(reason) => {
-                let rebuilt =
-                    batch::rebuild(batch, left, &self.rules).map_err(|error| not_rebuilt(self.next, error))?;
-                self.tally.rewritten.entry(reason.as_str()).or_default().add(header.size());
-                rebuilt.into_iter().for_each(out);
-            }
-            Verdict::Drop(reason) => self.tally.dropped.entry(reason.as_str()).or_default().add(header.size()),
-            Verdict::Unsupported(reason) => {
-                return Err(LaneProblem::Unsupported {
-                    offset: header.base_offset.max(self.next),
-                    reason: reason.to_string(),
-                });
+            (Verdict::Pass, _) => self.join(entry, None, walk),
+            (Verdict::Rewrite(reason), _) => self.join(entry, Some(reason), walk),
+            // A Fetch may begin before the offset that was asked for.
+            (Verdict::Drop(DropReason::Outside), _) => {}
+            (Verdict::Drop(reason), _) => self.went_on(next, size, Fate::Dropped(reason)),
+            (Verdict::Unsupported(reason), _) => {
+                return Err(BatchErrorKind::Refused(reason).of(Span { start: self.next, end: next }));
             }
         }
-        self.next = header.next_offset().min(self.span.end);
         Ok(())
+    }
+
+    /// Lets an entry wait for its neighbours; without a `reason` it may pass as it is where it stays alone.
+    fn join(&mut self, entry: Entry, reason: Option<RewriteReason>, walk: &mut Walk<impl FnMut(Outgoing)>) {
+        if !walk.run.takes(&entry, &self.rules) {
+            self.flush(walk);
+            if self.is_done() {
+                return;
+            }
+        }
+        let (start, next, size) = (self.next, entry.next_offset(), entry.size());
+        walk.run.push(entry, start, reason.is_some());
+        self.went_on(next, size, Fate::Rewritten(reason.unwrap_or(RewriteReason::Join)));
+    }
+
+    fn went_on(&mut self, next: Offset, bytes: usize, fate: Fate) {
+        self.next = next.min(self.span.end);
+        self.ledger.add(self.next, bytes, fate);
+    }
+
+    /// Hands out the batches that wait for neighbours.
+    fn flush(&mut self, walk: &mut Walk<impl FnMut(Outgoing)>) {
+        for made in walk.run.finish(self.span.end, &self.rules) {
+            match made {
+                Made::Joined(outgoing) => (walk.out)(outgoing),
+                Made::Passed(outgoing) => {
+                    self.ledger.amend(outgoing.source().end, Some(Fate::Passed));
+                    (walk.out)(outgoing);
+                }
+                Made::Broken(broken) => {
+                    let span = broken.span;
+                    if !self.skips(&broken) {
+                        self.rewind(span.start);
+                        self.broken(broken);
+                        return;
+                    }
+                    self.ledger.amend(span.end, None);
+                    self.skip(span);
+                }
+            }
+        }
+    }
+
+    /// Whether the bytes should be asked for once more before anything is concluded from them.
+    fn doubts(&mut self, error: &BatchError) -> bool {
+        let damaged = !matches!(error.kind, BatchErrorKind::Refused(_));
+        damaged && self.doubted.replace(self.next) != Some(self.next)
+    }
+
+    fn skips(&self, broken: &Broken) -> bool {
+        self.skip_corrupt && !broken.span.is_empty() && !matches!(broken.error.kind, BatchErrorKind::Refused(_))
+    }
+
+    /// Leaves the stretch in front of the lane out if it may, or stops there.
+    fn broken(&mut self, broken: Broken) {
+        let Broken { span, error } = &broken;
+        if self.skips(&broken) {
+            self.next = span.end.min(self.span.end);
+            return self.skip(Span { start: span.start, end: self.next });
+        }
+        self.stop(match &error.kind {
+            BatchErrorKind::Refused(reason) => {
+                let offset = error.base_offset.max(span.start);
+                LaneProblem::Unsupported { offset, reason: reason.to_string() }
+            }
+            // Where it says that it lies may be part of the damage.
+            kind => LaneProblem::Corrupt { offset: span.start, what: kind.to_string() },
+        });
+    }
+
+    fn skip(&mut self, span: Span) {
+        match self.skipped.last_mut() {
+            Some(last) if last.span.end == span.start => last.span.end = span.end,
+            _ => self.skipped.push(Skipped { span, reason: SkipReason::Corrupt }),
+        }
     }
 
     fn count_empty(&mut self, before: Offset, crowded: bool) {
@@ -147,16 +287,60 @@ impl Reader {
         }
     }
 
+    /// Whether the end may be one that nothing lies in front of any more: the cleaner took what was there, and what comes
+    /// next is of an open transaction, so that no answer for read_committed goes past it.
+    pub(super) fn looks_beyond(&self) -> bool {
+        self.empty_answers == EMPTY_ANSWERS / 2
+    }
+
+    /// Takes an answer with the records of open transactions: of these none is wanted, but where they begin is where
+    /// nothing lies in front.
+    pub(super) fn look_beyond(&mut self, records: Bytes) {
+        self.empty_answers = self.empty_answers.saturating_add(1);
+        let behind = batch::batches(records).next().and_then(|piece| match &piece {
+            // Whether it is sound is for its readers to find out: no answer for read_committed holds it.
+            Err(error) => Some(error.base_offset),
+            sound => begins(sound),
+        });
+        if behind.is_some_and(|behind| behind >= self.span.end) {
+            self.next = self.span.end;
+            self.starved = false;
+        }
+    }
+
     /// Whether the last answer brought nothing: such a lane is asked for first next time.
     pub(super) fn is_starved(&self) -> bool {
         self.starved
     }
 }
 
-fn not_rebuilt(next: Offset, error: BatchError) -> LaneProblem {
-    let offset = error.base_offset.max(next);
-    match error.kind {
-        BatchErrorKind::Refused(reason) => LaneProblem::Unsupported { offset, reason: reason.to_string() },
-        kind => LaneProblem::Corrupt { offset, what: kind.to_string() },
+/// The way through one Fetch answer.
+struct Walk<F> {
+    judge: Judge,
+    run: Run,
+    /// The offset behind the entry that was walked last.
+    behind: Option<Offset>,
+    out: F,
+}
+
+impl<F> Walk<F> {
+    /// Goes on to the entry at `span`. A log's offsets only grow: an entry whose own do not was damaged, and must not be
+    /// taken for one that lies in front of what was asked for.
+    fn follow(&mut self, span: Span) -> Result<(), BatchError> {
+        if let Some(behind) = self.behind.filter(|behind| span.start < *behind) {
+            // Nothing else that it says about its place is believed.
+            return Err(BatchErrorKind::Order { behind }.at(span.start));
+        }
+        self.behind = Some(span.end);
+        Ok(())
+    }
+}
+
+/// Where a piece begins; `None` where that is not there to see.
+fn begins(piece: &Result<Piece, BatchError>) -> Option<Offset> {
+    match piece {
+        Ok(Piece::Batch(batch)) => Some(batch.header().base_offset),
+        Ok(Piece::Partial { base_offset, .. }) => *base_offset,
+        Ok(Piece::Set(_)) | Err(_) => None,
     }
 }

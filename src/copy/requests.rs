@@ -12,7 +12,7 @@ use crate::cluster::{
     ProducePartition, ProduceRequest, Use,
 };
 use crate::kafka::{BrokerId, PartitionId, Side, TopicName, TopicPartition};
-use crate::wire::Rope;
+use crate::wire::{ApiKey, Rope};
 
 /// Bytes asked of one partition. Larger batches come all the same when the partition is first in its request.
 const PARTITION_BYTES: i32 = 1024 * 1024;
@@ -43,21 +43,49 @@ pub(super) fn fetch_request(
         at: at(ask.lane),
         leader_epoch: None,
         offset: ask.from,
-        max_bytes: PARTITION_BYTES.min(i32::try_from(max_bytes).unwrap_or(i32::MAX)),
+        max_bytes: PARTITION_BYTES.min(bytes(max_bytes)).max(bytes(ask.needed)),
     };
+    let beyond = asks.iter().any(|ask| ask.beyond);
+    let isolation = if beyond { Isolation::ReadUncommitted } else { Isolation::ReadCommitted };
     FetchRequest {
         max_wait: MAX_WAIT,
         min_bytes: 1,
-        max_bytes: i32::try_from(max_bytes).unwrap_or(i32::MAX),
-        isolation: Isolation::ReadCommitted,
+        max_bytes: bytes(max_bytes),
+        isolation,
         rack: rack.to_owned(),
         partitions: asks.iter().map(partition).collect(),
     }
 }
 
-pub(super) async fn fetch(cluster: Cluster, broker: BrokerId, asks: Vec<Ask>, request: FetchRequest) -> Done {
+/// A number of bytes as the protocol writes it.
+fn bytes(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+/// The first version of Fetch that takes a limit for all partitions together (KIP-74).
+const LIMITS_WHOLE: i16 = 3;
+
+/// Gives each partition its share of the whole, and more where it is known to need more as long as there is some, for
+/// brokers that know no limit but the partitions' own. With too little they cut a partition's first message.
+fn share(request: &mut FetchRequest, asks: &[Ask]) {
+    let count = i32::try_from(asks.len()).unwrap_or(i32::MAX).max(1);
+    let share = request.max_bytes / count;
+    let mut left = request.max_bytes;
+    for (index, (partition, ask)) in request.partitions.iter_mut().zip(asks).enumerate() {
+        let wanted = share.max(bytes(ask.needed));
+        partition.max_bytes = if index == 0 { wanted } else { wanted.min(left.max(share)) };
+        left = left.saturating_sub(partition.max_bytes);
+    }
+}
+
+pub(super) async fn fetch(cluster: Cluster, broker: BrokerId, asks: Vec<Ask>, mut request: FetchRequest) -> Done {
     let answer = match cluster.connection(broker, Use::Data(0)).await {
-        Ok(connection) => connection.fetch(&request).await,
+        Ok(connection) => {
+            if connection.version(ApiKey::Fetch).is_ok_and(|version| version < LIMITS_WHOLE) {
+                share(&mut request, &asks);
+            }
+            connection.fetch(&request).await
+        }
         Err(error) => Err(error),
     };
     Done::Fetched { broker, asks, answer }
@@ -97,4 +125,29 @@ pub(super) async fn leaders(cluster: Cluster, side: Side, lanes: Vec<usize>, top
         partitions.collect()
     });
     Done::Leaders { side, lanes, leaders }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::Offset;
+
+    #[test]
+    fn brokers_that_limit_partitions_only_are_not_asked_for_more_than_the_whole() {
+        let ask = |lane, needed| Ask { lane, from: Offset(0), needed, beyond: false };
+        let asks = [ask(0, 7_000_000), ask(1, 0), ask(2, 300_000), ask(3, 0)];
+        let mut request = fetch_request(&asks, 1_000_000, "", |lane| TopicPartition::new("t", lane as i32));
+        share(&mut request, &asks);
+        let given: Vec<i32> = request.partitions.iter().map(|partition| partition.max_bytes).collect();
+        assert_eq!(given, [7_000_000, 250_000, 250_000, 250_000], "the first one can't go on with less");
+        let mut request = fetch_request(&asks[1..], 1_200_000, "", |lane| TopicPartition::new("t", lane as i32));
+        share(&mut request, &asks[1..]);
+        let given: Vec<i32> = request.partitions.iter().map(|partition| partition.max_bytes).collect();
+        assert_eq!(given, [400_000, 400_000, 400_000]);
+        let asks = [ask(1, 0), ask(2, 700_000), ask(3, 0)];
+        let mut request = fetch_request(&asks, 1_200_000, "", |lane| TopicPartition::new("t", lane as i32));
+        share(&mut request, &asks);
+        let given: Vec<i32> = request.partitions.iter().map(|partition| partition.max_bytes).collect();
+        assert_eq!(given, [400_000, 700_000, 400_000]);
+    }
 }

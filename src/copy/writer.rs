@@ -5,15 +5,26 @@ use std::collections::VecDeque;
 use super::answer::ProduceResult;
 use super::error::LaneProblem;
 use crate::batch::Outgoing;
-use crate::kafka::{Offset, Span, Stamp};
+use crate::kafka::{ErrorCode, Offset, Sequence, Span, Stamp};
 
 /// A batch that was handed out for sending and has no answer yet.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     span: Span,
+    sequence: Sequence,
     records: i32,
     bytes: usize,
     old: bool,
+}
+
+/// A batch that the target found too large. Nothing of it is in the log, and nothing of what was sent behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct TooLarge {
+    /// Its source offsets, end exclusive.
+    pub(super) span: Span,
+    /// Its size.
+    pub(super) bytes: usize,
+    sequence: Sequence,
 }
 
 /// Writes a lane's batches in order, each once.
@@ -27,6 +38,7 @@ pub(super) struct Writer {
     open: bool,
     sent: VecDeque<Sent>,
     bytes: usize,
+    too_large: Option<TooLarge>,
     problem: Option<LaneProblem>,
 }
 
@@ -35,8 +47,18 @@ impl Writer {
     /// than `old_before` (ms since 1970) go one at a time: a broker that has forgotten their producer (it forgets by
     /// record time) could append a later one after refusing an earlier one.
     pub(super) fn new(stamp: Stamp, end: Offset, depth: usize, old_before: i64) -> Self {
-        let sent = VecDeque::new();
-        Self { stamp, expected: end, start: end, depth, old_before, open: false, sent, bytes: 0, problem: None }
+        Self {
+            stamp,
+            expected: end,
+            start: end,
+            depth,
+            old_before,
+            open: false,
+            sent: VecDeque::new(),
+            bytes: 0,
+            too_large: None,
+            problem: None,
+        }
     }
 
     /// Whether `next` may go out now. After the start ONE batch goes out alone; only its answer with the expected
@@ -44,16 +66,18 @@ impl Writer {
     pub(super) fn may_send(&self, next: &Outgoing) -> bool {
         let alone = !self.open || next.max_timestamp() < self.old_before || self.sent.iter().any(|sent| sent.old);
         let depth = if alone { 1 } else { self.depth };
-        self.problem.is_none() && self.sent.len() < depth
+        self.problem.is_none() && self.too_large.is_none() && self.sent.len() < depth
     }
 
     /// Stamps a batch and counts it as in flight.
     pub(super) fn send(&mut self, mut batch: Outgoing) -> Outgoing {
         batch.stamp(self.stamp);
+        let sequence = self.stamp.sequence;
         self.stamp.sequence = self.stamp.sequence.plus(batch.records());
         self.bytes = self.bytes.saturating_add(batch.len());
         self.sent.push_back(Sent {
             span: batch.source(),
+            sequence,
             records: batch.records(),
             bytes: batch.len(),
             old: batch.max_timestamp() < self.old_before,
@@ -74,18 +98,53 @@ impl Writer {
         self.bytes = self.bytes.saturating_sub(sent.bytes);
         let span = sent.span;
         let problem = match result {
-            ProduceResult::Appended { base } if base == self.expected && self.problem.is_none() => {
+            ProduceResult::Appended { base }
+                if base == self.expected && self.problem.is_none() && self.too_large.is_none() =>
+            {
                 self.expected = base.plus(i64::from(sent.records));
                 self.open = true;
                 return;
             }
             ProduceResult::Appended { base } => LaneProblem::Foreign { span, expected: self.expected, base },
+            // What was sent behind a batch that the target refused is refused for its sequence.
+            ProduceResult::OutOfOrder if self.too_large.is_some() => return,
+            ProduceResult::Refused { code, .. } if self.splits(code, &sent) => {
+                let Sent { span, bytes, sequence, .. } = sent;
+                self.too_large.get_or_insert(TooLarge { span, bytes, sequence });
+                return;
+            }
             ProduceResult::Refused { code, message } => {
                 LaneProblem::Refused { span, bytes: sent.bytes as i64, code, message }
+            }
+            ProduceResult::OutOfOrder => {
+                LaneProblem::Unclear { span, cause: ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER.to_string() }
             }
             ProduceResult::Unclear { cause } => LaneProblem::Unclear { span, cause },
         };
         self.fail(problem);
+    }
+
+    /// Whether a refused batch may be sent again in smaller ones, or is the consequence of one that is.
+    fn splits(&self, code: ErrorCode, sent: &Sent) -> bool {
+        let large = [ErrorCode::MESSAGE_TOO_LARGE, ErrorCode::RECORD_LIST_TOO_LARGE].contains(&code);
+        self.problem.is_none() && (self.too_large.is_some() || (large && sent.records > 1))
+    }
+
+    /// Whether a batch was refused that will be sent in smaller ones.
+    pub(super) fn is_splitting(&self) -> bool {
+        self.too_large.is_some()
+    }
+
+    /// The batch that must be sent in smaller ones, once every answer to what followed it is in. Its sequence comes next,
+    /// and the first batch goes alone again.
+    pub(super) fn take_too_large(&mut self) -> Option<TooLarge> {
+        if !self.sent.is_empty() || self.problem.is_some() {
+            return None;
+        }
+        let refused = self.too_large.take()?;
+        self.stamp.sequence = refused.sequence;
+        self.open = false;
+        Some(refused)
     }
 
     /// Keeps the first problem: what follows it in the pipeline is its consequence. A doubt grows with the next one.
@@ -107,7 +166,7 @@ impl Writer {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.sent.is_empty()
+        self.sent.is_empty() && (self.too_large.is_none() || self.problem.is_some())
     }
 
     /// The first source offset without a good answer; `None` where every batch that went out has one.
@@ -120,7 +179,8 @@ impl Writer {
             ) => Some(span.start),
             _ => None,
         };
-        failed.or_else(|| self.sent.front().map(|sent| sent.span.start))
+        let too_large = self.too_large.map(|refused| refused.span.start);
+        too_large.or(failed).or_else(|| self.sent.front().map(|sent| sent.span.start))
     }
 
     /// Where our records lie on the target: from the log end we began at, up to the last good answer.

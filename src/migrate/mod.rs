@@ -12,5 +12,5 @@ mod signals;
 pub use error::MigrateError;
 pub use observer::{Observer, Step};
 pub use outcome::{Ended, LaneOutcome, Outcome};
-pub use run::{Migration, run};
+pub use run::{Choices, Migration, run};
 pub use signals::{Signal, Signals};

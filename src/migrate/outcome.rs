@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::copy::{Copied, LaneEnd, Tally};
+use crate::copy::{Copied, LaneEnd, Skipped, Tally};
 use crate::kafka::{Span, TopicPartition};
 use crate::plan::Warning;
 use crate::plan::facts::ClusterIdentity;
@@ -11,7 +11,7 @@ use crate::verify::{Difference, Level};
 /// How a run ended as a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
-    /// Everything was moved and verified.
+    /// Everything was moved and verified, but for what the operator wanted left out.
     Done,
     /// It was told to stop; what is on the target is right.
     Stopped,
@@ -32,6 +32,8 @@ pub struct LaneOutcome {
     pub written: Span,
     /// Batches by verdict.
     pub tally: Tally,
+    /// What was left out although it was to be moved.
+    pub skipped: Vec<Skipped>,
     /// How the lane ended.
     pub end: LaneEnd,
     /// The level at which it was verified.
@@ -43,12 +45,17 @@ pub struct LaneOutcome {
 impl From<Copied> for LaneOutcome {
     /// Not verified yet.
     fn from(lane: Copied) -> Self {
-        let Copied { at, span, written, tally, end } = lane;
-        Self { at, span, written, tally, end, verified: None, difference: None }
+        let Copied { at, span, written, tally, skipped, end } = lane;
+        Self { at, span, written, tally, skipped, end, verified: None, difference: None }
     }
 }
 
 impl LaneOutcome {
+    /// Source offsets that were left out although they were to be moved.
+    pub fn skipped_offsets(&self) -> i64 {
+        self.skipped.iter().map(|skipped| skipped.span.len()).sum()
+    }
+
     /// What stood in the way, with the partition's name and, where known, what to do.
     pub fn problem(&self) -> Option<String> {
         if let LaneEnd::Failed(problem) = &self.end {
@@ -94,6 +101,11 @@ impl Outcome {
     /// Records that are on the target.
     pub fn records(&self) -> i64 {
         self.lanes.iter().map(|lane| lane.written.len()).sum()
+    }
+
+    /// Source offsets that were left out although they were to be moved.
+    pub fn skipped(&self) -> i64 {
+        self.lanes.iter().map(LaneOutcome::skipped_offsets).sum()
     }
 
     /// The lanes that could not go on or differ.

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 use super::error::MigrateError;
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
-use crate::batch::{AppendTime, Codec, CodecSet, Rules};
+use crate::batch::{AppendTime, Codec, Rules};
 use crate::cluster::retry::RetryPolicy;
 use crate::cluster::{Cluster, ClusterError, Configs, Edge, Use};
+use crate::config::Settings;
 use crate::copy::{Copied, Engine, LaneEnd, LaneSetup, Limits, Patience, Tally};
 use crate::kafka::{Offset, Sequence, Span, Stamp, TopicName, TopicPartition};
 use crate::plan::{LanePlan, Permit, Plan, Warning, WarningCode};
@@ -25,11 +26,29 @@ const DEPTH: usize = 5;
 /// The first version of Produce that comes with brokers that remember more than the last batch of a producer (1.0).
 const REMEMBERS_FIVE: i16 = 4;
 
-/// The first version of Produce that carries zstd (KIP-110).
-const CARRIES_ZSTD: i16 = 7;
-
 /// Brokers forget producers whose newest record is older than this, in ms (`producer.id.expiration.ms`: 24 h).
 const PRODUCER_EXPIRY: i64 = 24 * 60 * 60 * 1_000;
+
+/// What the operator chose that a plan does not fix.
+#[derive(Clone, Copy, Debug)]
+pub struct Choices {
+    /// What the copy may use.
+    pub limits: Limits,
+    /// The codec in place of one that the target can't store; `None`: a partition stops in front of such a batch.
+    pub recompress: Option<Codec>,
+    /// Whether corrupt batches are left out instead of stopping their partition.
+    pub skip_corrupt: bool,
+}
+
+impl From<&Settings> for Choices {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            limits: Limits { memory: settings.memory, rate: settings.rate.map(Into::into) },
+            recompress: settings.topics.recompress.map(Codec::from),
+            skip_corrupt: settings.skip_corrupt,
+        }
+    }
+}
 
 /// A run that may start.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +57,7 @@ pub struct Migration<'a> {
     source: &'a Cluster,
     target: &'a Cluster,
     plan: &'a Plan,
-    limits: Limits,
+    choices: Choices,
     now_ms: i64,
 }
 
@@ -53,11 +72,11 @@ impl<'a> Migration<'a> {
         (source, target): (&'a Cluster, &'a Cluster),
         plan: &'a Plan,
         permits: &BTreeSet<Permit>,
-        limits: Limits,
+        choices: Choices,
         now_ms: i64,
     ) -> Result<Self, MigrateError> {
         match plan.refusals(permits) {
-            refusals if refusals.is_empty() => Ok(Self { name, source, target, plan, limits, now_ms }),
+            refusals if refusals.is_empty() => Ok(Self { name, source, target, plan, choices, now_ms }),
             refusals => Err(MigrateError::Refused(refusals)),
         }
     }
@@ -69,6 +88,7 @@ impl<'a> Migration<'a> {
             span: lane.span,
             written: Span::new(0, 0),
             tally: Tally::default(),
+            skipped: Vec::new(),
             end: LaneEnd::Stopped,
             verified: None,
             difference: None,
@@ -157,7 +177,7 @@ async fn prepare(migration: &Migration<'_>) -> Result<Vec<LaneSetup>, MigrateErr
     let ends = target_ends(migration.target, &partitions).await;
     let (producer, epoch) = migration.target.init_producer_id().await.map_err(MigrateError::Cluster)?;
     let version = produce_version(migration.target).await;
-    let codecs = if version < CARRIES_ZSTD { CodecSet::ALL.without(Codec::Zstd) } else { CodecSet::ALL };
+    let Choices { recompress, skip_corrupt, .. } = migration.choices;
     let topics: BTreeSet<TopicName> = lanes.iter().map(|lane| lane.at.topic.clone()).collect();
     let configs = migration.target.topic_configs(&topics.into_iter().collect::<Vec<_>>()).await;
     let rules = |at: &TopicPartition| {
@@ -173,7 +193,8 @@ async fn prepare(migration: &Migration<'_>) -> Result<Vec<LaneSetup>, MigrateErr
             target_end,
             depth: if version < REMEMBERS_FIVE { 1 } else { DEPTH },
             old_before: migration.now_ms.saturating_sub(PRODUCER_EXPIRY),
-            rules: Rules { codecs, ..rules(&lane.at) },
+            rules: Rules { codecs: migration.plan.codecs(), recompress, ..rules(&lane.at) },
+            skip_corrupt,
             patience: Patience::new(RetryPolicy::default(), seed),
         })
     };
@@ -188,9 +209,9 @@ fn target_rules(configs: &Configs, now_ms: i64) -> Rules {
     Rules {
         max_batch_bytes: number("max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok()),
         // Brokers that stamp their own time don't mind the records' times.
-        latest_timestamp: number("message.timestamp.after.max.ms")
+        latest_timestamp: topics::timestamp_limit(number, topics::AFTER)
             .filter(|_| !stamps)
-            .map(|ms| now_ms.saturating_add(ms)),
+            .map(|(ms, _)| now_ms.saturating_add(ms)),
         append_time: if stamps { AppendTime::TargetStamps } else { AppendTime::Keep },
         ..Rules::default()
     }
@@ -231,7 +252,7 @@ async fn copy(
 ) -> Vec<Copied> {
     let records = lanes.iter().map(|lane| lane.span.len()).sum();
     observer.step(Step::Copying { lanes: lanes.len(), records });
-    let engine = Engine::new(migration.source.clone(), migration.target.clone(), migration.limits, lanes);
+    let engine = Engine::new(migration.source.clone(), migration.target.clone(), migration.choices.limits, lanes);
     engine.run(stop, &mut |progress, lanes| observer.progress(progress, lanes)).await
 }
 

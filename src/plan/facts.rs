@@ -6,8 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use crate::batch::{Codec, CodecSet};
 use crate::cluster::Configs;
-use crate::kafka::{ErrorCode, GroupId, HostPort, Offset, PartitionId, TopicId, TopicName, TopicPartition};
+use crate::kafka::{
+    ErrorCode, GroupId, HostPort, Offset, PartitionId, ProducerEpoch, ProducerId, Span, TopicId, TopicName,
+    TopicPartition,
+};
 
 /// What was seen of both clusters at one time.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,6 +44,10 @@ pub struct SourceFacts {
     pub groups: Vec<Group>,
     /// Why the list of groups may lack some; `None` where it is whole.
     pub groups_hidden: Option<String>,
+    /// The newest version of `ListOffsets` that all brokers speak.
+    pub list_offsets_version: i16,
+    /// Whether its brokers can tell configurations; those before 0.11 can't.
+    pub tells_configs: bool,
     /// The names of all topics that exist.
     pub names: BTreeSet<TopicName>,
     /// The topics that were looked at: those that [`super::rules::select()`] takes.
@@ -129,6 +137,25 @@ pub struct SourcePartition {
     /// For each time that the rules ask about (ms since 1970), the first offset whose record is not older; `None`
     /// inside where all are older. A time that is missing was not asked or not answered.
     pub first_since: BTreeMap<i64, Option<Offset>>,
+    /// Offsets from a lane's start on that were seen to hold no record; `None` where it was not looked at.
+    pub gap: Option<Span>,
+    /// The codecs of those batches that were looked at.
+    pub codecs: BTreeSet<Codec>,
+    /// The transaction that holds the last stable offset back; `None` where none does or it was not looked at.
+    pub open_transaction: Option<OpenTransaction>,
+}
+
+/// The first batch of the oldest open transaction of a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenTransaction {
+    /// Whose it is.
+    pub producer: ProducerId,
+    /// The producer's epoch.
+    pub epoch: ProducerEpoch,
+    /// The transaction's first offset, which is the last stable one.
+    pub offset: Offset,
+    /// The timestamp of its first record, in ms since 1970; `None` where it has none.
+    pub since_ms: Option<i64>,
 }
 
 /// What was seen of the target.
@@ -144,6 +171,8 @@ pub struct TargetFacts {
     pub topics: BTreeMap<TopicName, TargetTopic>,
     /// Partitions that a migration has moved to this target: those with a commit of a `kferry-*` group.
     pub moved: BTreeMap<TopicPartition, BTreeSet<GroupId>>,
+    /// The codecs that all brokers can store.
+    pub codecs: CodecSet,
     /// The newest version of Produce that all brokers speak.
     pub produce_version: i16,
     /// The newest version of `CreateTopics` that all brokers speak.

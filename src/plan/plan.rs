@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{ClusterIdentity, GroupKind};
 use super::warning::{Permit, Refusal, Warning, WarningCode, Weight};
+use crate::batch::CodecSet;
 use crate::kafka::{GroupId, Offset, Span, TopicId, TopicName, TopicPartition};
 use crate::topics::Mirrored;
 
@@ -149,6 +150,7 @@ pub(super) struct Parts {
     pub(super) at_ms: i64,
     pub(super) source: ClusterIdentity,
     pub(super) target: ClusterIdentity,
+    pub(super) codecs: CodecSet,
     pub(super) topics: BTreeMap<TopicName, i32>,
     pub(super) partitions: Vec<LanePlan>,
     pub(super) groups: Vec<GroupPlan>,
@@ -182,6 +184,11 @@ impl Plan {
     /// The cluster that is written.
     pub const fn target(&self) -> &ClusterIdentity {
         &self.0.target
+    }
+
+    /// The codecs that the target's brokers can store.
+    pub const fn codecs(&self) -> CodecSet {
+        self.0.codecs
     }
 
     /// The topics that are taken, with the source's partition counts.

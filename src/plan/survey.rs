@@ -16,11 +16,14 @@ use super::facts::{
 };
 use super::rules::{Rules, select, times_needed, wants_commits};
 use crate::cluster::{
-    Cluster, ClusterError, Configs, Edge, GroupDescription, ListedOffset, Moment, Topic, Topics, Use,
+    Cluster, ClusterError, Configs, Edge, ErrorKind, GroupDescription, ListedOffset, Moment, Topic, Topics, Use,
 };
 use crate::config::Endpoint;
-use crate::kafka::{BrokerId, ErrorCode, GroupId, Offset, Retry, TopicName, TopicPartition};
+use crate::kafka::{ErrorCode, GroupId, Offset, Retry, TopicName, TopicPartition};
+use crate::topics::codecs;
 use crate::wire::ApiKey;
+
+mod contents;
 
 /// At least so long lie between the two looks at the source's ends.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -40,7 +43,8 @@ pub struct Reached<'a> {
 ///
 /// # Errors
 ///
-/// The first call that failed for another reason than want of permission: a plan on half of the facts would be wrong.
+/// The first call that failed for another reason than want of permission or, on the source, its age: a plan on half of the
+/// facts would be wrong. A target that can't store record batches.
 pub async fn survey(
     source: Reached<'_>,
     target: Reached<'_>,
@@ -53,15 +57,29 @@ pub async fn survey(
     let (groups, groups_hidden) = groups?;
     let names: BTreeSet<TopicName> = topics.keys().cloned().collect();
     let taken = select(&groups, &names, rules).topics;
-    let (sources, targets) =
-        tokio::join!(source_topics(source.cluster, &topics, &taken), target_topics(target.cluster, &taken));
+    let facts = facts?;
+    let (sources, targets, tells_configs) = tokio::join!(
+        source_topics(source.cluster, &topics, &taken),
+        target_topics(target.cluster, &taken),
+        tells_configs(source.cluster)
+    );
     let (targets, known_configs) = targets?;
     let mut survey = Survey {
         at_ms: now_ms,
-        source: SourceFacts { identity: identity(source), groups, groups_hidden, names, topics: sources? },
-        target: TargetFacts { topics: targets, known_configs, ..facts? },
+        source: SourceFacts {
+            identity: identity(source),
+            groups,
+            groups_hidden,
+            // It decides about words only: no reason to fail where a broker can't be reached.
+            list_offsets_version: version(source.cluster, ApiKey::ListOffsets).await.unwrap_or_default(),
+            tells_configs: tells_configs?,
+            names,
+            topics: sources?,
+        },
+        target: TargetFacts { topics: targets, known_configs, ..facts },
     };
     ages(source.cluster, &mut survey, rules).await;
+    contents::look(source.cluster, &mut survey, rules).await;
     Ok(survey)
 }
 
@@ -73,10 +91,12 @@ fn identity(reached: Reached<'_>) -> ClusterIdentity {
     }
 }
 
-/// The answer, or the code of a refusal that asking again does not change.
+/// The answer, or the code of a refusal that asking again does not change. A broker that does not have the API counts as
+/// one that refused its version.
 fn unless_refused<T>(answer: Result<T, ClusterError>) -> Result<Result<T, ErrorCode>, ClusterError> {
     match answer {
         Ok(value) => Ok(Ok(value)),
+        Err(ClusterError { kind: ErrorKind::Version(_), .. }) => Ok(Err(ErrorCode::UNSUPPORTED_VERSION)),
         Err(error) => match error.code() {
             Some(code) if code.retry() == Retry::Never => Ok(Err(code)),
             _ => Err(error),
@@ -84,9 +104,33 @@ fn unless_refused<T>(answer: Result<T, ClusterError>) -> Result<Result<T, ErrorC
     }
 }
 
+/// Whether a broker is as old as 0.10.0: the only release that has Metadata up to version 1.
+async fn is_0_10_0(source: &Cluster) -> Result<bool, ClusterError> {
+    for broker in source.brokers() {
+        if source.connection(broker.id, Use::Control(0)).await?.version(ApiKey::Metadata) == Ok(1) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether all brokers can tell configurations.
+async fn tells_configs(source: &Cluster) -> Result<bool, ClusterError> {
+    for broker in source.brokers() {
+        if source.connection(broker.id, Use::Control(0)).await?.version(ApiKey::DescribeConfigs).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The source's groups, and why the list may lack some.
 async fn groups(source: &Cluster, rules: &Rules<'_>) -> Result<(Vec<Group>, Option<String>), ClusterError> {
-    let list = source.list_groups().await?;
+    let mut list = source.list_groups().await?;
+    // Brokers of 0.10.0 don't list a group whose members are gone, and others hide what may not be described.
+    let unlisted: BTreeSet<GroupId> = rules.selection.groups.names().map(GroupId::from).collect();
+    let unlisted: BTreeSet<GroupId> = unlisted.into_iter().filter(|id| !list.groups.contains_key(id)).collect();
+    list.groups.extend(unlisted.iter().map(|id| (id.clone(), unlisted_group())));
     let kinds: BTreeMap<&GroupId, GroupKind> =
         list.groups.iter().map(|(id, group)| (id, kind(group.kind.as_deref()))).collect();
     let ids = |wanted: &dyn Fn(&str, &GroupKind) -> bool| -> Vec<GroupId> {
@@ -101,6 +145,9 @@ async fn groups(source: &Cluster, rules: &Rules<'_>) -> Result<(Vec<Group>, Opti
             Some(commits) => unless_refused(commits)?.map(|commits| commits.into_iter().map(commit).collect()),
             None => Ok(Vec::new()),
         };
+        if unlisted.contains(id) && commits.as_ref().is_ok_and(Vec::is_empty) {
+            continue; // there is no such group
+        }
         let described: Option<GroupDescription> =
             described.remove(id).map(unless_refused).transpose()?.and_then(Result::ok);
         groups.push(Group {
@@ -112,8 +159,24 @@ async fn groups(source: &Cluster, rules: &Rules<'_>) -> Result<(Vec<Group>, Opti
             commits,
         });
     }
-    let hidden = list.incomplete.then(|| "a broker refused to list its groups".to_owned());
+    let hidden = match list.incomplete {
+        true => Some("a broker refused to list its groups".to_owned()),
+        false if is_0_10_0(source).await? => {
+            Some("brokers of Kafka 0.10.0 list a group only while it has members".to_owned())
+        }
+        false => None,
+    };
     Ok((groups, hidden))
+}
+
+/// What is known of a group that is asked about although no broker lists it.
+fn unlisted_group() -> crate::cluster::Group {
+    crate::cluster::Group {
+        protocol_type: String::new(),
+        state: None,
+        kind: None,
+        coordinator: crate::kafka::BrokerId(-1),
+    }
 }
 
 /// Brokers before 3.8 do not tell the kind; those that have another one than the classic do.
@@ -194,6 +257,9 @@ async fn source_topics(
             high_watermark_before: of(&first_look).unwrap_or(high_watermark),
             bytes: None,
             first_since: BTreeMap::new(),
+            gap: None,
+            codecs: BTreeSet::new(),
+            open_transaction: None,
         };
         if let Some(topic) = found.get_mut(&at.topic) {
             topic.partitions.insert(at.partition, partition);
@@ -205,22 +271,21 @@ async fn source_topics(
 /// What the target is, without its topics.
 async fn target_facts(target: Reached<'_>) -> Result<TargetFacts, ClusterError> {
     let cluster = target.cluster;
-    let brokers: Vec<BrokerId> = cluster.brokers().into_iter().map(|broker| broker.id).collect();
-    let (configs, moved, versions, round_trip) =
-        tokio::join!(cluster.broker_configs(), moved(cluster), versions(cluster, &brokers), round_trip(cluster));
-    let (produce_version, create_topics_version) = versions?;
-    let mut broker_configs = None;
+    let (configs, moved, round_trip) = tokio::join!(cluster.broker_configs(), moved(cluster), round_trip(cluster));
+    let mut broker_configs = Vec::new();
     for configs in configs.into_values() {
-        broker_configs = broker_configs.or(unless_refused(configs)?.ok());
+        broker_configs.extend(unless_refused(configs)?);
     }
+    let produce_version = version(cluster, ApiKey::Produce).await?;
     Ok(TargetFacts {
         identity: identity(target),
-        broker_configs: broker_configs.filter(|configs| !configs.is_empty()),
+        codecs: codecs(produce_version, &broker_configs),
+        broker_configs: broker_configs.into_iter().next().filter(|configs| !configs.is_empty()),
         known_configs: None,
         topics: BTreeMap::new(),
         moved: moved?,
         produce_version,
-        create_topics_version,
+        create_topics_version: version(cluster, ApiKey::CreateTopics).await?,
         round_trip: round_trip?,
     })
 }
@@ -238,16 +303,13 @@ async fn moved(target: &Cluster) -> Result<BTreeMap<TopicPartition, BTreeSet<Gro
     Ok(moved)
 }
 
-/// The versions of Produce and `CreateTopics` that all brokers speak.
-async fn versions(target: &Cluster, brokers: &[BrokerId]) -> Result<(i16, i16), ClusterError> {
-    let (mut produce, mut create) = (i16::MAX, i16::MAX);
-    for &broker in brokers {
-        let connection = target.connection(broker, Use::Control(0)).await?;
-        let version = |api| connection.version(api).unwrap_or(0);
-        produce = produce.min(version(ApiKey::Produce));
-        create = create.min(version(ApiKey::CreateTopics));
+/// The newest version of an API that all brokers speak; an error where one has none in common with kferry.
+async fn version(cluster: &Cluster, api: ApiKey) -> Result<i16, ClusterError> {
+    let mut lowest = i16::MAX;
+    for broker in cluster.brokers() {
+        lowest = lowest.min(cluster.connection(broker.id, Use::Control(0)).await?.needed(api)?);
     }
-    Ok((produce, create))
+    Ok(lowest)
 }
 
 /// The shortest time of some small requests.

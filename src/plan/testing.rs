@@ -7,6 +7,7 @@ use super::facts::{
     TargetPartition, TargetTopic,
 };
 use super::{Plan, Rules, plan};
+use crate::batch::CodecSet;
 use crate::cluster::{ConfigEntry, ConfigSource, Configs};
 use crate::config::{Filter, Selection, TopicSettings, Undecided, Ungrouped};
 use crate::kafka::{GroupId, HostPort, Offset, PartitionId, TopicName, TopicPartition};
@@ -49,6 +50,8 @@ impl Scene {
                 identity: identity("ckafka-47bd7goz", "10.0.0.1", 9092),
                 groups: Vec::new(),
                 groups_hidden: None,
+                list_offsets_version: 10,
+                tells_configs: true,
                 names: BTreeSet::new(),
                 topics: BTreeMap::new(),
             },
@@ -58,6 +61,7 @@ impl Scene {
                 known_configs: None,
                 topics: BTreeMap::new(),
                 moved: BTreeMap::new(),
+                codecs: CodecSet::ALL,
                 produce_version: 13,
                 create_topics_version: 7,
                 round_trip: None,
@@ -69,7 +73,7 @@ impl Scene {
             selection,
             ungrouped: Ungrouped::Skip,
             undecided: Undecided::Earliest,
-            topics: TopicSettings { create: true, replication_factor: None },
+            topics: TopicSettings { create: true, replication_factor: None, recompress: None },
         }
     }
 
@@ -82,6 +86,9 @@ impl Scene {
             high_watermark_before: Offset(end),
             bytes: None,
             first_since: BTreeMap::new(),
+            gap: None,
+            codecs: BTreeSet::new(),
+            open_transaction: None,
         };
         let partitions = (0..).map(PartitionId).zip(partitions.iter().map(seen)).collect();
         let topic = SourceTopic { id: None, partitions, configs: Some(Configs::default()) };

@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::table::{many, table};
-use crate::copy::Volume;
+use crate::copy::{Skipped, Volume};
 use crate::kafka::units::{Bytes, Count, Span};
 use crate::migrate::{Ended, LaneOutcome, Outcome};
 use crate::verify::Level;
 
-/// So many troubled partitions are shown one by one.
+/// So many partitions are shown one by one.
 const FEW: usize = 20;
+
+/// So many skipped ranges of a partition are shown one by one.
+const FEW_RANGES: usize = 5;
 
 /// The result's text; every line ends with a line feed.
 pub fn outcome(outcome: &Outcome) -> String {
     let mut lines = vec![headline(outcome)];
-    let sections = [topics(outcome), opened(outcome), troubled(outcome), groups(outcome)];
+    let sections = [topics(outcome), opened(outcome), skipped(outcome), troubled(outcome), groups(outcome)];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -29,6 +32,10 @@ fn headline(outcome: &Outcome) -> String {
         many(outcome.lanes.len(), "partition"),
         Span(outcome.elapsed)
     );
+    let moved = match outcome.skipped() {
+        0 => moved,
+        skipped => format!("{moved}, without {} that were skipped", offsets(skipped)),
+    };
     match outcome.ended() {
         Ended::Done if outcome.lanes.is_empty() => "Nothing to move".to_owned(),
         Ended::Done => format!("Done: moved and verified {moved}"),
@@ -40,6 +47,10 @@ fn headline(outcome: &Outcome) -> String {
 
 fn records(number: i64) -> String {
     format!("{} {}", Count(number), if number == 1 { "record" } else { "records" })
+}
+
+fn offsets(number: i64) -> String {
+    format!("{} {}", Count(number), if number == 1 { "offset" } else { "offsets" })
 }
 
 /// One row per topic.
@@ -83,6 +94,35 @@ fn opened(outcome: &Outcome) -> Vec<String> {
     table(["batches", "reason", " count", " bytes"], rows)
 }
 
+/// The ranges of the source that were to be moved and were left out.
+fn skipped(outcome: &Outcome) -> Vec<String> {
+    let lanes: Vec<&LaneOutcome> = outcome.lanes.iter().filter(|lane| !lane.skipped.is_empty()).collect();
+    let rows = |lane: &&LaneOutcome| {
+        let at = lane.at.to_string();
+        let (few, others) = lane.skipped.split_at(lane.skipped.len().min(FEW_RANGES));
+        let range = |skipped: &Skipped| {
+            let [start, end, len] = [skipped.span.start.get(), skipped.span.end.get(), skipped.span.len()];
+            let [start, end, len] = [start, end, len].map(|number| Count(number).to_string());
+            [at.clone(), start, end, len, skipped.reason.as_str().to_owned()]
+        };
+        let more = (!others.is_empty()).then(|| {
+            let len = others.iter().map(|skipped| skipped.span.len()).sum();
+            let ranges = format!("and {}", many(others.len(), "more range"));
+            [at.clone(), String::new(), String::new(), Count(len).to_string(), ranges]
+        });
+        few.iter().map(range).chain(more).collect::<Vec<_>>()
+    };
+    let rows = lanes.iter().take(FEW).flat_map(rows).collect();
+    let mut lines = table(["skipped", " start", " end", " offsets", "why"], rows);
+    if let more @ 1.. = lanes.len().saturating_sub(FEW) {
+        lines.push(format!("and {}; the JSON lists all", many(more, "more partition")));
+    }
+    if !lines.is_empty() {
+        lines.push("What was skipped is not on the target: restore it from elsewhere, or do without it".to_owned());
+    }
+    lines
+}
+
 /// What this version leaves to the operator.
 fn groups(outcome: &Outcome) -> Vec<String> {
     if outcome.lanes.is_empty() || outcome.ended() != Ended::Done {
@@ -107,7 +147,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::copy::{LaneEnd, LaneProblem, Tally};
+    use crate::copy::{LaneEnd, LaneProblem, SkipReason, Tally};
     use crate::kafka::{Offset, Span as Offsets, TopicPartition};
     use crate::plan::facts::ClusterIdentity;
 
@@ -121,6 +161,7 @@ mod tests {
             span: Offsets::new(100, 1_200),
             written: Offsets::new(0, 1_000),
             tally,
+            skipped: Vec::new(),
             end,
             verified,
             difference: None,
@@ -159,6 +200,66 @@ The groups' offsets are not set on the target yet: start their consumers there w
         let text = shown(vec![lane(0, LaneEnd::Copied), lane(1, LaneEnd::Failed(problem))]);
         assert!(text.starts_with("Failed: moved 2,000 records of 2 partitions"), "{text}");
         assert!(text.ends_with("orders/1: source offset 7 is gone: the source's log now starts at 9; its retention deleted records while they were copied\n"), "{text}");
+    }
+
+    #[test]
+    fn what_was_skipped_is_listed_and_said_to_be_missing() {
+        let skip = |start, end| Skipped { span: Offsets::new(start, end), reason: SkipReason::Corrupt };
+        let mut lanes = vec![lane(0, LaneEnd::Copied), lane(1, LaneEnd::Copied), lane(2, LaneEnd::Copied)];
+        lanes[0].skipped = vec![skip(100, 101)];
+        lanes[2].skipped = (0..7).map(|n| skip(1_000 * n, 1_000 * n + 10)).collect();
+        let text = shown(lanes);
+        assert!(
+            text.starts_with(
+                "Done: moved and verified 3,000 records of 3 partitions in 0.8 s, without 71 offsets that were skipped\n"
+            ),
+            "{text}"
+        );
+        let listed = "
+skipped   start    end  offsets  why
+orders/0    100    101        1  corrupt
+orders/2      0     10       10  corrupt
+orders/2  1,000  1,010       10  corrupt
+orders/2  2,000  2,010       10  corrupt
+orders/2  3,000  3,010       10  corrupt
+orders/2  4,000  4,010       10  corrupt
+orders/2                     20  and 2 more ranges
+What was skipped is not on the target: restore it from elsewhere, or do without it
+";
+        assert!(text.contains(listed), "{text}");
+    }
+
+    #[test]
+    fn skipped_ranges_of_very_many_partitions_are_summed_up() {
+        let skipping = |partition| {
+            let span = Offsets::new(7, 8);
+            let skipped = vec![Skipped { span, reason: SkipReason::Corrupt }];
+            LaneOutcome { skipped, ..lane(partition, LaneEnd::Copied) }
+        };
+        let text = shown((0..23).map(skipping).collect());
+        assert_eq!(text.matches("corrupt").count(), 20);
+        assert!(text.contains("\nand 3 more partitions; the JSON lists all\nWhat was skipped"), "{text}");
+    }
+
+    #[test]
+    fn every_verdict_and_reason_has_its_line() {
+        let mut tally = Tally::default();
+        tally.passed.add(10_240);
+        for reason in ["join", "legacy", "recompress", "too_large"] {
+            tally.rewritten.entry(reason).or_default().add(1_024);
+        }
+        tally.dropped.entry("control").or_default().add(78);
+        let text = shown(vec![LaneOutcome { tally, ..lane(0, LaneEnd::Copied) }]);
+        let listed = "
+batches    reason      count     bytes
+passed                     1  10.0 KiB
+left out   control         1      78 B
+rewritten  join            1   1.0 KiB
+rewritten  legacy          1   1.0 KiB
+rewritten  recompress      1   1.0 KiB
+rewritten  too_large       1   1.0 KiB
+";
+        assert!(text.contains(listed), "{text}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Effective;
+use crate::batch::{Codec, CodecSet};
 use crate::cluster::{Configs, NewTopic};
 use crate::kafka::{HostPort, TopicName};
 
@@ -46,6 +47,8 @@ pub struct Defaults<'a> {
     pub known: Option<&'a BTreeSet<String>>,
     /// Whether `CreateTopics` takes -1 for the target's own replication factor.
     pub takes_default_factor: bool,
+    /// The codecs that it can store.
+    pub codecs: CodecSet,
 }
 
 /// Why a configuration is not carried over.
@@ -59,6 +62,8 @@ pub enum LeftOutBecause {
     TieredStorage,
     /// The target stores format v2, whatever the source stores.
     MessageFormat,
+    /// The target can't store this codec.
+    Codec,
     /// The target does not know the name.
     Unknown,
     /// The target refused the value.
@@ -73,6 +78,7 @@ impl LeftOutBecause {
             Self::Throttling => "it throttles the source's replication",
             Self::TieredStorage => "it belongs to the source's tiered storage",
             Self::MessageFormat => "records arrive in message format v2",
+            Self::Codec => "the target can't store this codec",
             Self::Unknown => "the target does not know it",
             Self::Refused => "the target refused it",
         }
@@ -119,7 +125,7 @@ pub fn mirror(
     let mut at_end = BTreeMap::new();
     if let Some(source) = source {
         for (name, value) in source.overrides() {
-            match refusal(name, target.known) {
+            match refusal(name, value, target) {
                 Some(because) => left_out.push(ConfigLeftOut { name: name.into(), value: value.into(), because }),
                 None => _ = configs.insert(name.to_owned(), value.to_owned()),
             }
@@ -154,7 +160,7 @@ pub fn mirror(
 }
 
 /// Why an override stays behind; `None` where it is carried over.
-fn refusal(name: &str, known: Option<&BTreeSet<String>>) -> Option<LeftOutBecause> {
+fn refusal(name: &str, value: &str, target: &Defaults<'_>) -> Option<LeftOutBecause> {
     if name.ends_with(".replication.throttled.replicas") {
         Some(LeftOutBecause::Throttling)
     } else if name.contains("placement") {
@@ -163,8 +169,11 @@ fn refusal(name: &str, known: Option<&BTreeSet<String>>) -> Option<LeftOutBecaus
         Some(LeftOutBecause::TieredStorage)
     } else if name == "message.format.version" {
         Some(LeftOutBecause::MessageFormat)
-    } else if known.is_some_and(|known| !known.contains(name)) {
+    } else if target.known.is_some_and(|known| !known.contains(name)) {
         Some(LeftOutBecause::Unknown)
+    } else if (name, value) == ("compression.type", "zstd") && !target.codecs.contains(Codec::Zstd) {
+        // Older brokers refuse the value; newer ones of an older protocol take it, and then refuse every batch.
+        Some(LeftOutBecause::Codec)
     } else {
         None
     }

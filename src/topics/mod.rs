@@ -2,12 +2,15 @@
 //!
 //! [`mirror()`] turns the shape of a source topic and the target's defaults into a [`Mirrored`] topic, naming every
 //! configuration that stays behind; it is pure, so `plan` predicts with the same words that `run` acts on. [`create()`]
-//! makes these topics before the copy, and [`finish()`] sets what they get behind it.
+//! makes these topics before the copy, and [`finish()`] sets what they get behind it. [`codecs()`]
+//! says in which codecs records may arrive at all.
 
+mod codecs;
 mod configs;
 mod create;
 mod mirror;
 
-pub use configs::Effective;
+pub use codecs::{codecs, release};
+pub use configs::{AFTER, BEFORE, Effective, timestamp_limit};
 pub use create::{TopicsError, create, finish};
 pub use mirror::{ConfigLeftOut, Defaults, LeftOutBecause, Mirrored, command, mirror};

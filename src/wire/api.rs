@@ -79,10 +79,10 @@ macro_rules! apis {
 // spoken only where it brings something.
 apis! {
     0 Produce 3..=8 flexible 9 throttle Last
-    1 Fetch 4..=11 flexible 12 throttle First(1)
-    2 ListOffsets 1..=7 flexible 6 throttle First(2)
+    1 Fetch 2..=11 flexible 12 throttle First(1)
+    2 ListOffsets 0..=7 flexible 6 throttle First(2)
     3 Metadata 1..=12 flexible 9 throttle First(3)
-    9 OffsetFetch 2..=8 flexible 6 throttle First(3)
+    9 OffsetFetch 1..=8 flexible 6 throttle First(3)
     10 FindCoordinator 0..=4 flexible 3 throttle First(1)
     15 DescribeGroups 0..=5 flexible 5 throttle First(1)
     16 ListGroups 0..=5 flexible 3 throttle First(1)
@@ -169,9 +169,9 @@ mod tests {
         let text = |versions: Versions| {
             versions.negotiate(ApiKey::Fetch, ApiKey::Fetch.spoken()).map_err(|error| error.to_string())
         };
-        assert_eq!(text(broker(0, 3)), Err("Fetch: the broker speaks versions 0 to 3, kferry 4 to 11".into()));
-        assert_eq!(text(broker(12, 12)), Err("Fetch: the broker speaks versions 12, kferry 4 to 11".into()));
-        let absent = Err("Fetch: the broker does not have it; kferry speaks versions 4 to 11".into());
+        assert_eq!(text(broker(0, 1)), Err("Fetch: the broker speaks versions 0 to 1, kferry 2 to 11".into()));
+        assert_eq!(text(broker(12, 12)), Err("Fetch: the broker speaks versions 12, kferry 2 to 11".into()));
+        let absent = Err("Fetch: the broker does not have it; kferry speaks versions 2 to 11".into());
         assert_eq!(text(Versions::default()), absent);
     }
 

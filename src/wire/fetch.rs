@@ -1,7 +1,8 @@
-//! Fetch, versions 4 to 11, by hand: the records of an answer are slices of its frame.
+//! Fetch, versions 2 to 11, by hand: the records of an answer are slices of its frame.
 //!
-//! Topics go by name and there is no fetch session (session id 0, epoch -1, KIP-227). Version 5 added the log start,
-//! 7 the session, 9 the leader epoch (KIP-320), 11 the rack and the preferred read replica (KIP-392).
+//! Topics go by name and there is no fetch session (session id 0, epoch -1, KIP-227). Version 2 is that of 0.10.0 and has
+//! no bound for all partitions together; 3 added it (KIP-74), 4 transactions (KIP-98), 5 the log start, 7 the session, 9
+//! the leader epoch (KIP-320), 11 the rack and the preferred read replica (KIP-392).
 
 use super::{ApiKey, Reader, Request, Rope, WireError};
 use crate::kafka::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionId, ProducerId, TopicName, TopicPartition};
@@ -34,9 +35,10 @@ pub struct FetchRequest {
     pub max_wait: Duration,
     /// The broker answers at once when it has this many bytes.
     pub min_bytes: i32,
-    /// Bytes of all partitions together; a first batch that is larger comes all the same.
+    /// Bytes of all partitions together; a first batch that is larger comes all the same. Version 2 can't say it: there
+    /// only the partitions' own limits count, and a first message that is larger comes cut.
     pub max_bytes: i32,
-    /// Up to where records are wanted.
+    /// Up to where records are wanted. Not sent before version 4: those brokers know no transactions.
     pub isolation: Isolation,
     /// The reader's rack, so that the leader may name a closer replica; empty for none. Not sent before version 11.
     pub rack: String,
@@ -53,7 +55,7 @@ pub struct FetchPartition {
     pub leader_epoch: Option<LeaderEpoch>,
     /// The first offset wanted; the first batch may start before it.
     pub offset: Offset,
-    /// Bytes of this partition; must exceed the largest batch, or other partitions starve.
+    /// Bytes of this partition; must exceed the largest batch, or other partitions starve. Before version 3 this one too.
     pub max_bytes: i32,
 }
 
@@ -77,7 +79,8 @@ pub struct FetchedPartition {
     pub error: ErrorCode,
     /// The offset behind the last record that is replicated; -1 with an error.
     pub high_watermark: Offset,
-    /// The offset behind the last record whose transaction is decided. 0.11 and 1.1 do not know it in read_uncommitted.
+    /// The offset behind the last record whose transaction is decided. Not known before version 4; 0.11 and 1.1 do not
+    /// know it in read_uncommitted.
     pub last_stable: Option<Offset>,
     /// The first offset the log still has. Not known before version 5.
     pub log_start: Option<Offset>,
@@ -108,8 +111,12 @@ impl Request for FetchRequest {
         out.put_i32(-1); // replica_id: a consumer
         out.put_i32(i32::try_from(self.max_wait.as_millis()).unwrap_or(i32::MAX));
         out.put_i32(self.min_bytes);
-        out.put_i32(self.max_bytes);
-        out.put_i8(self.isolation.number());
+        if version >= 3 {
+            out.put_i32(self.max_bytes);
+        }
+        if version >= 4 {
+            out.put_i8(self.isolation.number());
+        }
         if version >= 7 {
             out.put_i32(0); // session_id
             out.put_i32(-1); // session_epoch: no session
@@ -164,17 +171,19 @@ fn partition(
     let at = TopicPartition { topic: topic.clone(), partition };
     let error = reader.code()?;
     let high_watermark = Offset(reader.i64("high_watermark")?);
-    let last_stable = known(reader.i64("last_stable_offset")?);
+    let last_stable = if version >= 4 { known(reader.i64("last_stable_offset")?) } else { None };
     let log_start = if version >= 5 { known(reader.i64("log_start_offset")?) } else { None };
-    let aborted = reader.array("aborted_transactions", |reader| {
-        let producer = ProducerId(reader.i64("producer_id")?);
-        Ok(AbortedTransaction { producer, first_offset: Offset(reader.i64("first_offset")?) })
-    })?;
+    let aborted = if version >= 4 { reader.array("aborted_transactions", aborted)? } else { Vec::new() };
     let preferred = if version >= 11 { reader.i32("preferred_read_replica")? } else { -1 };
     let preferred_replica = (preferred >= 0).then_some(BrokerId(preferred));
     // `slice_ref` takes what lies inside `body`, as all that the reader hands out does.
     let records = reader.nullable_bytes("records")?.map_or_else(Bytes::new, |records| body.slice_ref(records));
     Ok(FetchedPartition { at, error, high_watermark, last_stable, log_start, aborted, preferred_replica, records })
+}
+
+fn aborted(reader: &mut Reader<'_>) -> Result<AbortedTransaction, WireError> {
+    let producer = ProducerId(reader.i64("producer_id")?);
+    Ok(AbortedTransaction { producer, first_offset: Offset(reader.i64("first_offset")?) })
 }
 
 fn known(offset: i64) -> Option<Offset> {

@@ -1,7 +1,8 @@
-//! Captures the answers of real brokers again: `cargo run -p protocol-tests --bin capture` (needs Java 17 and Maven).
+//! Captures the answers of real brokers again: `cargo run -p protocol-tests --bin capture [RELEASE…]` (needs Java 17 and
+//! Maven); without a release, those of all.
 //!
 //! Each API that kferry speaks is asked at each version, of the newest release in [`RELEASES`] that speaks it too and of
-//! the oldest; the list of versions of every release. `fixtures/README.md` says what the files hold.
+//! the oldest ones; the list of versions of every release. `fixtures/README.md` says what the files hold.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a tool of the tests")]
 
 use std::collections::BTreeSet;
@@ -14,7 +15,9 @@ use kafka_protocol::messages::describe_configs_request::{DescribeConfigsRequest,
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
-use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequest, OffsetFetchRequestGroup};
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic,
+};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_protocol::messages::{
     AlterConfigsRequest, ApiVersionsRequest, ConsumerGroupDescribeRequest, DescribeGroupsRequest,
@@ -30,20 +33,18 @@ use protocol_tests::lab::probe::{Client, Probe};
 use protocol_tests::lab::{Record, Site, Topic, Version};
 
 /// The newest first.
-const RELEASES: [Version; 5] = [
+const RELEASES: [Version; 6] = [
     Version::of(4, 3, 0),
     Version::of(3, 9, 1),
     Version::of(2, 8, 2),
     Version::of(1, 1, 1),
     Version::ancient(0, 11, 0, 3),
+    Version::ancient(0, 10, 2, 2),
 ];
-/// Its answers are kept too where a newer one was asked already: old brokers leave things out.
-const OLDEST: Version = RELEASES[RELEASES.len() - 1];
+/// Their answers are kept too where a newer one was asked already: old brokers leave things out.
+const OLDEST: Version = Version::ancient(0, 11, 0, 3);
 /// Of these only the list of versions, to hold the embedded broker against.
-const LISTED: [Version; 1] = [Version::of(4, 1, 0)];
-
-/// Versions from before record batches, whose answers carry message sets.
-const OLD: [(ApiKey, i16); 3] = [(ApiKey::Fetch, 2), (ApiKey::Fetch, 3), (ApiKey::ListOffsets, 0)];
+const LISTED: [Version; 2] = [Version::of(4, 1, 0), Version::ancient(0, 10, 0, 1)];
 
 const TOPIC: &str = "fixture";
 /// For Produce, so that Fetch finds the other one as it was made.
@@ -54,12 +55,16 @@ const TIME: i64 = 1_700_000_000_000;
 
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/responses");
-    let _ = fs::remove_dir_all(&folder);
+    let chosen: Vec<Version> = std::env::args().skip(1).map(|name| name.parse().unwrap()).collect();
     let park = Park::default();
     let mut captured = BTreeSet::new();
     for release in RELEASES.into_iter().chain(LISTED) {
+        if !chosen.is_empty() && !chosen.contains(&release) {
+            continue;
+        }
         println!("{release}");
         let folder = folder.join(release.to_string());
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let slot = park.own(Broker::Real(release), 1);
         let site = slot.site();
@@ -67,9 +72,13 @@ fn main() {
         if LISTED.contains(&release) {
             continue;
         }
-        set_the_stage(site);
+        if release.has_batches() {
+            set_the_stage(site)
+        } else {
+            set_an_old_stage(site)
+        }
         for (key, version) in common(site) {
-            if captured.insert((key, version)) || release == OLDEST {
+            if captured.insert((key, version)) || release <= OLDEST {
                 capture(site, &folder, key, version);
             }
         }
@@ -87,7 +96,7 @@ fn common(site: &Site) -> Vec<(ApiKey, i16)> {
         let VersionRange { min, max } = key.spoken();
         (min..=max).map(|version| (*key, version))
     });
-    ours.chain(OLD).filter(|(key, version)| theirs(*key, *version)).collect()
+    ours.filter(|(key, version)| theirs(*key, *version)).collect()
 }
 
 /// Three batches of two records, the second of an aborted transaction; a group with a commit and one with a member.
@@ -103,6 +112,19 @@ fn set_the_stage(site: &Site) {
     probe.commit_with(GROUP, &topic, 0, 1, "note");
     site.create_topic(&Topic { name: WRITTEN.into() }, 2, &[("retention.ms", "-1")]);
     // The cluster ends before the member's session does.
+    std::mem::forget(probe.hold(MEMBERS, &topic));
+}
+
+/// The same without transactions, by Kafka's own client.
+fn set_an_old_stage(site: &Site) {
+    let topic = Topic { name: TOPIC.into() };
+    site.create_topic(&topic, 2, &[("retention.ms", "-1"), ("segment.ms", "3153600000000")]);
+    for name in ["plain", "last"] {
+        let records = [1, 2].map(|n| Record::new(TIME + n, format!("key-{n}"), format!("{name}-{n}")));
+        site.write(&topic, 0, &records);
+    }
+    let probe = site.by_probe();
+    probe.commit_with(GROUP, &topic, 0, 1, "note");
     std::mem::forget(probe.hold(MEMBERS, &topic));
 }
 
@@ -227,12 +249,17 @@ fn old_list_offsets() -> Vec<u8> {
 
 /// One topic that is there and one that is not.
 fn metadata() -> MetadataRequest {
+    // Version 4 and later may say not to create them.
     let topic = |name| MetadataRequestTopic::default().with_name(Some(text(name).into()));
     let topics = [TOPIC, "no-such-topic"].map(topic).to_vec();
     MetadataRequest::default().with_topics(Some(topics)).with_allow_auto_topic_creation(true)
 }
 
 fn offset_fetch(version: i16) -> OffsetFetchRequest {
+    if version < 2 {
+        let topic = OffsetFetchRequestTopic::default().with_name(text(TOPIC).into()).with_partition_indexes(vec![0, 1]);
+        return OffsetFetchRequest::default().with_group_id(text(GROUP).into()).with_topics(Some(vec![topic]));
+    }
     if version < 8 {
         return OffsetFetchRequest::default().with_group_id(text(GROUP).into()).with_topics(None);
     }

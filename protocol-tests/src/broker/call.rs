@@ -43,6 +43,13 @@ impl Call {
         self.reply_in(self.version, response)
     }
 
+    /// An answer whose body was written by hand, in a version whose header is the correlation id alone.
+    pub(crate) fn reply_by_hand(&self, body: &[u8]) -> Step {
+        let mut frame = BytesMut::from(&self.correlation_id.to_be_bytes()[..]);
+        frame.extend_from_slice(body);
+        Step::Reply(frame.freeze())
+    }
+
     /// The answer in another version than the request's.
     pub(crate) fn reply_in(&self, version: i16, response: &impl Encodable) -> Step {
         let mut frame = BytesMut::new();

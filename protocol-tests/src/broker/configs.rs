@@ -86,6 +86,11 @@ const ONLY_2_8: &[TopicConfig] = topic_configs! {
     "message.timestamp.difference.max.ms" "log.message.timestamp.difference.max.ms" "9223372036854775807" Long
 };
 
+const ONLY_0_10: &[TopicConfig] = topic_configs! {
+    "message.format.version" "log.message.format.version" "0.10.0-IV1" Text
+    "message.timestamp.difference.max.ms" "log.message.timestamp.difference.max.ms" "9223372036854775807" Long
+};
+
 const ONLY_4_1: &[TopicConfig] = topic_configs! {
     "compression.gzip.level" "compression.gzip.level" "-1" Int
     "compression.lz4.level" "compression.lz4.level" "9" Int
@@ -131,6 +136,7 @@ const BROKER_2_8: &[(&str, &str, Kind)] =
 /// The topic configs a version knows.
 pub fn topic_configs(version: Version) -> impl Iterator<Item = &'static TopicConfig> {
     let own = match version {
+        Version::V0_10 => ONLY_0_10,
         Version::V2_8 => ONLY_2_8,
         Version::V4_1 => ONLY_4_1,
     };
@@ -140,6 +146,8 @@ pub fn topic_configs(version: Version) -> impl Iterator<Item = &'static TopicCon
 /// The broker configs a version answers: name, default, type.
 pub fn broker_configs(version: Version) -> impl Iterator<Item = &'static (&'static str, &'static str, Kind)> {
     let own = match version {
+        // Nobody can ask.
+        Version::V0_10 => &[],
         Version::V2_8 => BROKER_2_8,
         Version::V4_1 => BROKER_4_1,
     };
@@ -209,6 +217,9 @@ pub fn rules(version: Version, topic: &Values, broker: &Values) -> TopicRules {
         },
         compacted: text("cleanup.policy").split(',').any(|policy| policy.trim() == "compact"),
         min_insync_replicas: size("min.insync.replicas"),
+        takes_zstd: broker
+            .get("inter.broker.protocol.version")
+            .is_none_or(|protocol| !["0.", "1.", "2.0"].iter().any(|older| protocol.starts_with(older))),
     }
 }
 

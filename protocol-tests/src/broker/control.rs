@@ -3,10 +3,13 @@
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 
+use super::cleaner;
 use super::configs::{self, Values};
 use super::core::Core;
 use super::groups::Committed;
+use super::log::Stored;
 use super::topic::{Partition, Topic};
+use super::version::Version;
 
 /// Why a topic can't be made: code and message, as CreateTopics answers.
 pub type Refused = (ResponseError, String);
@@ -119,6 +122,33 @@ impl Core {
             partition.log.set_start(offset);
             partition.replicate();
         }
+    }
+
+    /// Runs the log cleaner over a partition.
+    pub fn compact(&mut self, topic: &str, partition: i32) {
+        // Batches carry a delete horizon since 3.1; of the releases here that is every one that is KRaft.
+        let horizon = (self.version >= Version::V4_1).then(|| self.now.saturating_add(86_400_000));
+        if let Some(partition) = self.partition_mut(topic, partition) {
+            let left = cleaner::clean(&partition.log, horizon);
+            partition.log.replace(left);
+        }
+    }
+
+    /// Changes one bit of the last byte of the batch that holds `offset`, as a bad disk does; false where there is none.
+    pub fn corrupt(&mut self, topic: &str, partition: i32, offset: i64) -> bool {
+        let Some(partition) = self.partition_mut(topic, partition) else { return false };
+        let mut batches: Vec<Stored> = partition.log.batches().cloned().collect();
+        let found = batches.iter_mut().find(|stored| stored.header.last_offset() >= offset);
+        let changed = found.is_some_and(|stored| {
+            let mut bytes = stored.bytes.to_vec();
+            if let Some(last) = bytes.last_mut() {
+                *last ^= 0x10;
+            }
+            stored.bytes = bytes.into();
+            true
+        });
+        partition.log.replace(batches);
+        changed
     }
 
     /// Commits an offset for a group without members.

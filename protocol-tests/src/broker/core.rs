@@ -64,6 +64,8 @@ pub struct Core {
     pub broker_configs: Values,
     /// Consumer groups and their offsets.
     pub groups: Groups,
+    /// Whether groups without members are listed. Brokers of 0.10.0 don't; here that is for a test to say.
+    pub lists_empty_groups: bool,
     /// The transaction coordinator.
     pub transactions: Transactions,
     /// Faults to come.
@@ -96,6 +98,7 @@ impl Core {
             topics: BTreeMap::new(),
             broker_configs: Values::from([("default.replication.factor".to_owned(), replicas)]),
             groups: Groups::default(),
+            lists_empty_groups: true,
             transactions: Transactions::default(),
             faults: Faults::default(),
             access: Access::default(),
@@ -280,7 +283,7 @@ impl Core {
     /// How long producers are remembered, ms: producer.id.expiration.ms where it is set.
     pub(crate) fn producer_expiry_ms(&self) -> i64 {
         let name = match self.version {
-            Version::V2_8 => "transactional.id.expiration.ms",
+            Version::V0_10 | Version::V2_8 => "transactional.id.expiration.ms",
             Version::V4_1 => "producer.id.expiration.ms",
         };
         let set = self.broker_configs.get(name).and_then(|value| value.parse().ok());

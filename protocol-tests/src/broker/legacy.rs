@@ -207,6 +207,94 @@ pub fn message_set(magic: u8, codec: Codec, records: &[NewRecord]) -> Bytes {
     wrapper.write(records.len() as i64 - 1).into()
 }
 
+/// One entry of a set, for tests that say everything about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry<'a> {
+    /// The format, 0 or 1.
+    pub magic: u8,
+    /// As it is written; inside a wrapper of magic 1 it is relative.
+    pub offset: i64,
+    /// ms since 1970; magic 0 has none.
+    pub timestamp: i64,
+    /// Whether the broker set the timestamp.
+    pub append_time: bool,
+    /// Null or bytes.
+    pub key: Option<&'a [u8]>,
+    /// Null or bytes.
+    pub value: Option<&'a [u8]>,
+}
+
+impl Entry<'_> {
+    /// An entry without key and value.
+    pub fn new(magic: u8, offset: i64, timestamp: i64) -> Self {
+        Self { magic, offset, timestamp, append_time: false, key: None, value: None }
+    }
+
+    /// The entry as bytes.
+    pub fn write(&self) -> Bytes {
+        self.packed(0)
+    }
+
+    fn packed(&self, codec_bits: u8) -> Bytes {
+        let Self { magic, timestamp, key, value, .. } = *self;
+        let attributes = codec_bits | if self.append_time { APPEND_TIME } else { 0 };
+        Message { magic, attributes, timestamp, key, value }.write(self.offset).into()
+    }
+}
+
+/// The attribute bit of magic 1 for timestamps that the broker set.
+const APPEND_TIME: u8 = 0x08;
+
+/// The set of `inner` entries, compressed into the value of `wrapper`. `broken_lz4`: with the checksum that clients made
+/// wrongly in magic 0 and that nobody may check there (KAFKA-3160).
+pub fn wrap(wrapper: &Entry<'_>, codec: Codec, inner: &[Entry<'_>], broken_lz4: bool) -> Bytes {
+    let plain: Vec<u8> = inner.iter().flat_map(Entry::write).collect();
+    let mut packed = codec.compress(&plain).unwrap_or_default();
+    if codec == Codec::Lz4 && broken_lz4 {
+        // Magic (4 bytes), flags, block size, then the checksum, as our encoder names no content size.
+        if let Some(checksum) = packed.get_mut(6) {
+            *checksum ^= 0x55;
+        }
+    }
+    Entry { value: Some(&packed), ..*wrapper }.packed(codec.id() as u8)
+}
+
+/// An entry of a log as its readers see it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unpacked {
+    /// 0 or 1.
+    pub magic: u8,
+    /// How it is compressed.
+    pub codec: Codec,
+    /// Whether the broker set the timestamps.
+    pub append_time: bool,
+    /// Its messages with their offsets in the log.
+    pub records: Vec<(i64, NewRecord)>,
+}
+
+/// Reads an entry that is whole; `None` where it is malformed. Offsets inside a wrapper of magic 1 count back from the
+/// last one, which has the wrapper's (KIP-31); the time of a wrapper that the broker stamped is that of all (KIP-32).
+pub fn unpack(entry: &[u8]) -> Option<Unpacked> {
+    let message = Message::read(entry)?;
+    let offset = i64::from_be_bytes(*entry.first_chunk()?);
+    let append_time = message.magic == 1 && message.attributes & APPEND_TIME != 0;
+    let codec = message.codec()?;
+    let unpacked = |records| Unpacked { magic: message.magic, codec, append_time, records };
+    if codec == Codec::None {
+        return Some(unpacked(vec![(offset, record(&message))]));
+    }
+    let plain = codec.decompress(message.value?).ok()?;
+    let inner = entries(&plain).ok()?;
+    let last = i64::from_be_bytes(*inner.last()?.first_chunk()?);
+    let shift = if message.magic == 0 { 0 } else { offset.wrapping_sub(last) };
+    let read = |entry: &&[u8]| {
+        let mut record = record(&Message::read(entry)?);
+        record.timestamp = if append_time { message.timestamp } else { record.timestamp };
+        Some((i64::from_be_bytes(*entry.first_chunk()?).wrapping_add(shift), record))
+    };
+    inner.iter().map(read).collect::<Option<_>>().map(unpacked)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +318,27 @@ mod tests {
         let stored = stored(message_set(1, Codec::Gzip, &records()), 10).expect("a message");
         assert_eq!((stored.header.base_offset, stored.header.last_offset()), (10, 12));
         assert_eq!(stored.bytes[..8], 12_i64.to_be_bytes());
+    }
+
+    #[test]
+    fn a_set_made_entry_by_entry_is_the_one_made_at_once() {
+        let records = records();
+        let entries: Vec<Entry<'_>> = (records.iter().zip(0..))
+            .map(|(record, offset)| Entry {
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                ..Entry::new(1, offset, record.timestamp)
+            })
+            .collect();
+        let plain: Vec<u8> = entries.iter().flat_map(Entry::write).collect();
+        assert_eq!(plain, message_set(1, Codec::None, &records));
+        let wrapper = Entry::new(1, 2, 102);
+        assert_eq!(wrap(&wrapper, Codec::Gzip, &entries, false), message_set(1, Codec::Gzip, &records));
+        assert_ne!(wrap(&wrapper, Codec::Lz4, &entries, true), message_set(1, Codec::Lz4, &records));
+        let at = Entry { offset: 42, append_time: true, ..wrapper };
+        let unpacked = unpack(&wrap(&at, Codec::Gzip, &entries, false)).expect("a wrapper");
+        let stamped = records.iter().map(|record| NewRecord { timestamp: 102, ..record.clone() });
+        assert!((40..).zip(stamped).eq(unpacked.records));
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Log {
         self.batches.iter()
     }
 
+    /// Puts other batches in the place of all that are stored, at the same offsets: what the cleaner, or a bad disk, does.
+    pub fn replace(&mut self, batches: Vec<Stored>) {
+        self.batches = batches.into();
+    }
+
     /// Number of bytes stored.
     pub fn bytes(&self) -> u64 {
         self.batches.iter().map(|batch| batch.bytes.len() as u64).sum()

@@ -4,7 +4,8 @@
 //! The way of a request: [`serve`] reads a frame from a socket and hands it to [`core`], which meets [`faults`], finds the
 //! API's file in `api` and gets an answer or something to wait for. A Produce goes through [`validate`] (is the batch
 //! right, what is it turned into), [`producers`] (does it continue what is there) and [`log`] of one [`topic`]'s
-//! partition. [`groups`] and [`txn`] are the coordinators. [`control`] is what tests do behind the network's back.
+//! partition. [`groups`] and [`txn`] are the coordinators, [`cleaner`] compacts a log. [`control`] is what tests do behind
+//! the network's back.
 //!
 //! Everything but [`serve`] is synchronous and deterministic: time comes as an argument, in ms since 1970.
 
@@ -13,6 +14,7 @@ mod api;
 pub mod batch;
 pub mod build;
 pub mod call;
+pub mod cleaner;
 pub mod codec;
 pub mod configs;
 pub mod consumers;

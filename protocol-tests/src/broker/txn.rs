@@ -244,7 +244,7 @@ impl Core {
     /// Whether clients are told to use transactions of version 2 (KIP-890).
     pub(crate) const fn transaction_version(&self) -> i16 {
         match self.version {
-            Version::V2_8 => 0,
+            Version::V0_10 | Version::V2_8 => 0,
             Version::V4_1 => 2,
         }
     }

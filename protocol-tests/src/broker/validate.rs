@@ -32,6 +32,8 @@ pub struct TopicRules {
     pub magic: u8,
     /// min.insync.replicas.
     pub min_insync_replicas: usize,
+    /// Whether inter.broker.protocol.version is at least 2.1.
+    pub takes_zstd: bool,
 }
 
 /// Who hands in a batch, when.
@@ -138,6 +140,12 @@ pub fn accept(intake: &Intake<'_>, batch: Bytes) -> Result<Accepted, Refusal> {
     }
     let Some(sent_codec) = Codec::from_id(sent.codec()) else { return Err(ResponseError::UnknownServerError.into()) };
     let codec = Codec::of_topic(&intake.topic.compression, sent_codec).unwrap_or(sent_codec);
+    if !intake.topic.takes_zstd && [sent_codec, codec].contains(&Codec::Zstd) {
+        return refuse(
+            ResponseError::UnsupportedCompressionType,
+            "Produce requests to inter.broker.protocol.version < 2.1 broker are not allowed to use ZStandard compression",
+        );
+    }
     check_header(&sent)?;
     if intake.topic.magic < 2 && (sent.producer_id >= 0 || sent.has(attribute::TRANSACTIONAL)) {
         return refuse(ResponseError::UnsupportedForMessageFormat, "Idempotent records need message format v2");

@@ -5,6 +5,8 @@ use kafka_protocol::messages::ApiKey;
 /// A column of the behaviour tables: one version of Apache Kafka.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Version {
+    /// 0.10.0.1, from before record batches: as a source only.
+    V0_10,
     /// 2.8.2, with ZooKeeper.
     V2_8,
     /// 4.1.0, KRaft.
@@ -83,19 +85,38 @@ const V2_8: &[Served] = &[
     (ApiKey::DescribeProducers, 0, 0),
 ];
 
+const V0_10: &[Served] = &[
+    (ApiKey::Produce, 0, 2),
+    (ApiKey::Fetch, 0, 2),
+    (ApiKey::ListOffsets, 0, 0),
+    (ApiKey::Metadata, 0, 1),
+    (ApiKey::OffsetCommit, 0, 2),
+    (ApiKey::OffsetFetch, 0, 1),
+    (ApiKey::FindCoordinator, 0, 0),
+    (ApiKey::JoinGroup, 0, 0),
+    (ApiKey::Heartbeat, 0, 0),
+    (ApiKey::LeaveGroup, 0, 0),
+    (ApiKey::SyncGroup, 0, 0),
+    (ApiKey::DescribeGroups, 0, 0),
+    (ApiKey::ListGroups, 0, 0),
+    (ApiKey::ApiVersions, 0, 0),
+];
+
 impl Version {
     /// As Apache Kafka names it.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::V0_10 => "0.10.0.1",
             Self::V2_8 => "2.8.2",
             Self::V4_1 => "4.1.0",
         }
     }
 
-    /// What ApiVersions answers. The oldest versions that 2.8 advertises are older than our codec: a request in one of
-    /// them closes the connection (Produce 2 excepted).
+    /// What ApiVersions answers. The oldest versions that 2.8 and 0.10 advertise are older than our codec: a request in
+    /// one of them closes the connection (Produce 2 excepted, and on 0.10 Fetch and ListOffsets).
     pub const fn served(self) -> &'static [Served] {
         match self {
+            Self::V0_10 => V0_10,
             Self::V2_8 => V2_8,
             Self::V4_1 => V4_1,
         }
@@ -120,7 +141,7 @@ impl Version {
     pub(crate) const fn producer_expiry_ms(self) -> i64 {
         match self {
             // transactional.id.expiration.ms ruled both until producer.id.expiration.ms came with 3.4.
-            Self::V2_8 => 7 * 86_400_000,
+            Self::V0_10 | Self::V2_8 => 7 * 86_400_000,
             Self::V4_1 => 86_400_000,
         }
     }

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::broker::batch::{self, Next, attribute, next_batch};
+use crate::broker::legacy;
 use crate::broker::{Codec, NewRecord, RecordBatchBuilder};
 
 use super::record::{Header, Record};
@@ -145,10 +146,13 @@ impl Batch {
         batches
     }
 
-    /// Reads one whole batch.
+    /// Reads one whole batch, or one entry of a message set.
     fn read(bytes: &[u8]) -> Self {
+        if let Some(0 | 1) = bytes.get(16) {
+            return Self::read_old(&legacy::unpack(bytes).expect("a sound entry"));
+        }
         let header = batch::Header::read(bytes).expect("a whole batch");
-        assert_eq!(header.magic, 2, "only batches of format v2 can be read");
+        assert_eq!(header.magic, 2, "a format that Kafka has");
         assert!(batch::crc_matches(bytes), "the CRC of the batch at offset {}", header.base_offset);
         let codec = Codec::from_id(header.codec()).expect("a codec");
         let plain = codec.decompress(&bytes[HEADER..]).expect("a batch that can be unpacked");
@@ -169,6 +173,27 @@ impl Batch {
             count: Some(header.count),
             records: records.iter().map(|record| shown(record, &header)).collect(),
             payload: Some(bytes[HEADER..].to_vec()),
+        }
+    }
+
+    fn read_old(unpacked: &legacy::Unpacked) -> Self {
+        let edge = |found: Option<&(i64, NewRecord)>| found.expect("a message").0;
+        let (first, last) = (edge(unpacked.records.first()), edge(unpacked.records.last()));
+        let bytes = |field: &Option<Bytes>| field.as_ref().map(|bytes| bytes.to_vec());
+        let shown = |(offset, record): &(i64, NewRecord)| Record {
+            offset: *offset,
+            timestamp: record.timestamp,
+            append_time: unpacked.append_time,
+            key: bytes(&record.key),
+            value: bytes(&record.value),
+            headers: Vec::new(),
+        };
+        Self {
+            base_offset: first,
+            magic: unpacked.magic as i8,
+            codec: unpacked.codec,
+            last_offset_delta: Some((last - first) as i32),
+            ..Self::holed(unpacked.records.iter().map(shown).collect())
         }
     }
 

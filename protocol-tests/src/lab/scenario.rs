@@ -37,6 +37,10 @@ pub struct Scenario {
     since: Option<Version>,
     /// The oldest release it no longer applies to.
     before: Option<Version>,
+    /// The oldest release it moves data from, and the oldest one it no longer moves data to.
+    from_to: Option<(Version, Version)>,
+    /// The oldest release of a source that it no longer applies to.
+    source_before: Option<Version>,
     /// Whether it needs Kafka's own client even where the broker is embedded.
     pub java: bool,
     /// What the embedded broker lacks for it.
@@ -71,7 +75,17 @@ impl Scenario {
     }
 
     const fn new(room: &'static str, name: &'static str, body: Body) -> Self {
-        Self { room, name, body, since: None, before: None, java: false, real_only: None }
+        Self {
+            room,
+            name,
+            body,
+            since: None,
+            before: None,
+            from_to: None,
+            source_before: None,
+            java: false,
+            real_only: None,
+        }
     }
 
     /// For releases from this one on.
@@ -85,6 +99,20 @@ impl Scenario {
     #[must_use]
     pub const fn before(mut self, version: Version) -> Self {
         self.before = Some(version);
+        self
+    }
+
+    /// From releases since the first to releases before the second.
+    #[must_use]
+    pub const fn from_to(mut self, source: Version, target: Version) -> Self {
+        self.from_to = Some((source, target));
+        self
+    }
+
+    /// For sources before this release, whatever the target is.
+    #[must_use]
+    pub const fn source_before(mut self, version: Version) -> Self {
+        self.source_before = Some(version);
         self
     }
 
@@ -102,8 +130,21 @@ impl Scenario {
         self
     }
 
-    /// Why it does not apply to a broker, if it doesn't: a declared skip.
-    pub fn skip(&self, broker: Broker) -> Option<String> {
+    /// Why it does not apply to these brokers, the source first, if it doesn't: a declared skip.
+    pub fn skip(&self, brokers: &[Broker]) -> Option<String> {
+        let source = brokers.first().map(|source| source.version());
+        if let Some(before) = self.source_before.filter(|before| source >= Some(*before)) {
+            return Some(format!("from sources before {before}"));
+        }
+        if let (&[source, target], Some((since, before))) = (brokers, self.from_to)
+            && (source.version() < since || target.version() >= before)
+        {
+            return Some(format!("from {since} on to releases before {before}"));
+        }
+        brokers.iter().find_map(|broker| self.skip_one(*broker))
+    }
+
+    fn skip_one(&self, broker: Broker) -> Option<String> {
         if let (Broker::Embedded(_), Some(lack)) = (broker, self.real_only) {
             return Some(format!("the embedded broker has no {lack}"));
         }

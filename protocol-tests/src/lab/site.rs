@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
+use serde_json::json;
 
 use crate::broker::{Core, Embedded};
 
 use super::hand::{At, Committed, End, Hand, JavaHand, ProbeHand, Reading, Writing};
+use super::inside::InsideHand;
 use super::park::JavaSlot;
 use super::probe::{Client, Failure, Produce};
 use super::real::Cluster;
@@ -21,14 +23,14 @@ use super::wait;
 
 /// One cluster.
 pub struct Site {
-    brokers: Arc<Brokers>,
+    pub(super) brokers: Arc<Brokers>,
     hand: Box<dyn Hand>,
     java: Arc<JavaSlot>,
 }
 
 /// What is behind a site.
-enum Brokers {
-    Embedded(Embedded, Version),
+pub(super) enum Brokers {
+    Embedded(Arc<Embedded>, Version),
     Real(Cluster),
 }
 
@@ -61,9 +63,14 @@ impl Site {
         Self { brokers: Arc::new(Brokers::Real(cluster)), hand, java }
     }
 
-    /// A site of embedded brokers: data goes in and out by the probe.
+    /// A site of embedded brokers: data goes in and out by the probe, or inside of those that it can't speak to.
     pub(crate) fn embedded(embedded: Embedded, version: Version, java: Arc<JavaSlot>) -> Self {
-        let hand = Box::new(ProbeHand::new(&embedded.bootstrap().join(",")));
+        let embedded = Arc::new(embedded);
+        let hand: Box<dyn Hand> = if version.has_batches() {
+            Box::new(ProbeHand::new(&embedded.bootstrap().join(",")))
+        } else {
+            Box::new(InsideHand::new(Arc::clone(&embedded)))
+        };
         Self { brokers: Arc::new(Brokers::Embedded(embedded, version)), hand, java }
     }
 
@@ -179,7 +186,17 @@ impl Site {
     /// Creates a topic with one copy.
     #[track_caller]
     pub fn create_topic(&self, topic: &Topic, partitions: i32, configs: &[(&str, &str)]) {
-        well(self.client().create_topic(&topic.name, partitions, 1, configs));
+        if self.version().has_batches() {
+            return well(self.client().create_topic(&topic.name, partitions, 1, configs));
+        }
+        if let Brokers::Embedded(embedded, _) = &*self.brokers {
+            let created = embedded.with_core(|core| core.create_topic(&topic.name, partitions, configs));
+            return created.unwrap_or_else(|refused| panic!("creating {}: {refused:?}", topic.name));
+        }
+        let configs: BTreeMap<&str, &str> = configs.iter().copied().collect();
+        let command = json!({ "topic": topic.name, "partitions": partitions, "configs": configs });
+        self.java().ask("create_topic", command);
+        well(self.client().await_topic(&topic.name, partitions));
     }
 
     /// Creates a topic under a new name with a copy on each of three nodes.
@@ -193,7 +210,14 @@ impl Site {
     /// Deletes a topic.
     #[track_caller]
     pub fn delete_topic(&self, topic: &Topic) {
-        well(self.client().delete_topic(&topic.name));
+        if self.version().has_batches() {
+            return well(self.client().delete_topic(&topic.name));
+        }
+        if let Brokers::Embedded(embedded, _) = &*self.brokers {
+            assert!(embedded.with_core(|core| core.delete_topic(&topic.name)), "no topic {}", topic.name);
+            return;
+        }
+        self.java().ask("delete_topic", json!({ "topic": topic.name }));
     }
 
     /// Writes records; their offsets.
@@ -205,7 +229,7 @@ impl Site {
     /// Writes records in a chosen manner; their offsets.
     #[track_caller]
     pub fn write_with(&self, topic: &Topic, partition: i32, records: &[Record], how: Writing) -> Vec<i64> {
-        self.hand.write(topic.at(partition), records, how, None)
+        self.hand.write(topic.at(partition), records, self.possible(how), None)
     }
 
     /// Writes records inside the transaction of `id`, which begins with its first records; their offsets. When a
@@ -236,7 +260,12 @@ impl Site {
     /// Writes many made-up records.
     #[track_caller]
     pub fn fill(&self, topic: &Topic, partition: i32, fill: &Fill, how: Writing) {
-        self.hand.fill(topic.at(partition), fill, how);
+        self.hand.fill(topic.at(partition), fill, self.possible(how));
+    }
+
+    /// Brokers before 0.11 know no idempotent producers.
+    fn possible(&self, how: Writing) -> Writing {
+        Writing { idempotent: how.idempotent && self.version().has_batches(), ..how }
     }
 
     /// All records of a partition, as a consumer with the default isolation reads them.
@@ -245,10 +274,11 @@ impl Site {
         self.hand.read(topic.at(partition), Reading::default())
     }
 
-    /// All records of a partition, as a read_committed consumer reads them.
+    /// All records of a partition, as a read_committed consumer reads them. Releases before transactions have nothing else.
     #[track_caller]
     pub fn read_committed(&self, topic: &Topic, partition: i32) -> Vec<Record> {
-        self.hand.read(topic.at(partition), Reading { committed: true, ..Reading::default() })
+        let committed = self.version() >= Version::ancient(0, 11, 0, 0);
+        self.hand.read(topic.at(partition), Reading { committed, ..Reading::default() })
     }
 
     /// The records from offset `from` up to but without `to`.
@@ -266,6 +296,12 @@ impl Site {
     /// Log start and high watermark.
     #[track_caller]
     pub fn bounds(&self, topic: &Topic, partition: i32) -> (i64, i64) {
+        if let (Brokers::Embedded(embedded, _), false) = (&*self.brokers, self.version().has_batches()) {
+            return embedded.with_core(|core| {
+                let partition = core.partition(&topic.name, partition).expect("a partition");
+                (partition.log.start(), partition.log.high_watermark())
+            });
+        }
         let client = self.client();
         let start = well(client.list_offset(&topic.name, partition, -2, false));
         (start, well(client.end(&topic.name, partition)))

@@ -28,7 +28,16 @@ impl Version {
 
     /// The Scala version in the name of the broker's artifact.
     pub fn scala(self) -> &'static str {
-        if self >= Self::of(2, 4, 0) { "2.13" } else { "2.12" }
+        match self {
+            _ if self >= Self::of(2, 4, 0) => "2.13",
+            _ if self >= Self::ancient(0, 10, 2, 0) => "2.12",
+            _ => "2.11",
+        }
+    }
+
+    /// Whether it has record batches, and with them headers, idempotent producers and transactions.
+    pub fn has_batches(self) -> bool {
+        self >= Self::ancient(0, 11, 0, 0)
     }
 
     /// Whether it is of the releases before 1.0, whose names have four numbers.

@@ -13,7 +13,8 @@ pub(crate) enum Arena {
     Pair(Broker, Broker),
 }
 
-const SOURCES: [Version; 5] = [
+const SOURCES: [Version; 6] = [
+    Version::ancient(0, 10, 2, 2),
     Version::ancient(0, 11, 0, 3),
     Version::of(1, 1, 1),
     Version::of(2, 8, 2),
@@ -22,6 +23,8 @@ const SOURCES: [Version; 5] = [
 ];
 const TARGETS: [Version; 3] = [Version::ancient(0, 11, 0, 3), Version::of(2, 8, 2), Version::of(4, 3, 0)];
 const EMBEDDED: [broker::Version; 2] = [broker::Version::V4_1, broker::Version::V2_8];
+/// Before record batches brokers are only moved away from.
+const EMBEDDED_SOURCES: [broker::Version; 3] = [broker::Version::V4_1, broker::Version::V2_8, broker::Version::V0_10];
 const SITES: [Version; 2] = [Version::of(2, 8, 2), Version::of(4, 1, 0)];
 
 impl Arena {
@@ -49,7 +52,7 @@ impl Arena {
 pub(crate) fn chosen() -> Result<Vec<Arena>, String> {
     let mut arenas = EMBEDDED.map(|version| Arena::Site(Broker::Embedded(version))).to_vec();
     arenas.extend(
-        EMBEDDED
+        EMBEDDED_SOURCES
             .iter()
             .flat_map(|source| EMBEDDED.map(|target| Arena::Pair(Broker::Embedded(*source), Broker::Embedded(target)))),
     );

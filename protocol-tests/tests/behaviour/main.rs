@@ -8,16 +8,20 @@
 //! |---|---|
 //! | `migration.rs` | plan and run on data of an independent client, read back by it |
 //! | `plan.rs` | what `kferry plan` finds and decides, and that it changes nothing |
+//! | `contents_plan.rs` | what a plan says about the batches themselves: open transactions, codecs, timestamps |
 //! | `run.rs` | what `kferry run` moves, proves and refuses |
 //! | `produce/` | what a broker does with raw record batches: each row of a table measured on real brokers |
 //! | `replication.rs` | three nodes: what lies behind the high watermark, leaders that die |
 //! | `client.rs` | Kafka's own client writes, reads, commits and joins groups |
+//! | `contents.rs` | logs with transactions, gaps, old formats, odd times, large and corrupt batches, end to end |
 //! | `arena.rs` | which brokers, from `KFERRY_REAL` |
 //! | `tally.rs` | how many scenarios ran on real brokers, and which were skipped |
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod arena;
 mod client;
+mod contents;
+mod contents_plan;
 mod migration;
 mod plan;
 mod produce;
@@ -42,10 +46,12 @@ fn scenarios() -> Vec<Scenario> {
     let rooms = [
         migration::scenarios(),
         plan::scenarios(),
+        contents_plan::scenarios(),
         run::scenarios(),
         produce::scenarios(),
         replication::scenarios(),
         client::scenarios(),
+        contents::scenarios(),
     ];
     rooms.concat()
 }
@@ -85,7 +91,7 @@ fn trials(arenas: &[Arena], asked_for_real: bool, tally: &Arc<Tally>) -> Vec<Tri
                 continue;
             }
             let tally = Arc::clone(tally);
-            let skip = arena.brokers().into_iter().find_map(|broker| scenario.skip(broker));
+            let skip = scenario.skip(&arena.brokers());
             let run: Box<dyn FnOnce() + Send> = match (scenario.body, *arena) {
                 (Body::Site(body), Arena::Site(broker)) => {
                     let slot = park.shared(Side::Source, broker);

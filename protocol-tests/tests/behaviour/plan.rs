@@ -5,15 +5,21 @@ use std::sync::OnceLock;
 use protocol_tests::lab::kferry::{Call, Outcome};
 use protocol_tests::lab::record::Record;
 use protocol_tests::lab::wait::now_ms;
-use protocol_tests::lab::{Lab, Scenario, Topic};
+use protocol_tests::lab::{Lab, Scenario, Topic, Version};
 use protocol_tests::on_a_pair;
 use serde_json::Value;
 
+/// What no broker before it has: record batches with headers, idempotent producers, transactions, DeleteRecords.
+pub(super) const V0_11: Version = Version::ancient(0, 11, 0, 0);
+
 pub(super) fn scenarios() -> Vec<Scenario> {
-    on_a_pair!["plan":
-        the_smallest_commit_of_all_selected_groups_sets_the_start,
+    let by_deleting = on_a_pair!["plan":
         a_commit_below_the_log_start_starts_there_and_counts_what_expired,
         what_expired_altogether_is_skipped,
+    ];
+    let old = on_a_pair!["plan": a_source_that_is_too_old_to_tell_configs_is_said];
+    on_a_pair!["plan":
+        the_smallest_commit_of_all_selected_groups_sets_the_start,
         a_partition_without_a_commit_of_a_group_on_the_topic_starts_at_its_beginning,
         only_submitted_offsets_count_where_the_configuration_says_so,
         a_commit_beyond_the_end_starts_at_the_beginning,
@@ -25,6 +31,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         records_on_the_target_are_a_warning,
         a_plan_creates_nothing_and_leaves_its_text_in_a_log,
     ]
+    .into_iter()
+    .chain(by_deleting.into_iter().map(|scenario| scenario.since(V0_11)))
+    .chain(old)
+    .collect()
 }
 
 /// An hour ago, the same at every call: brokers delete what is older than their retention.
@@ -249,6 +259,17 @@ fn a_plan_creates_nothing_and_leaves_its_text_in_a_log(lab: &Lab<'_>) {
     assert_eq!(std::fs::read_dir(quiet.dir()).unwrap().count(), 0, "--no-log leaves no log");
     lab.target.create_topic(&topic, 1, &[]); // would fail if the plan had created it
     assert_eq!(lab.source.committed(&group)[&(topic.name.clone(), 0)].offset, 1);
+}
+
+/// Brokers before 0.11 have no DescribeConfigs.
+fn a_source_that_is_too_old_to_tell_configs_is_said(lab: &Lab<'_>) {
+    let topic = lab.source.new_topic("configs", 1, &[]);
+    lab.source.write(&topic, 0, &records(4));
+    lab.source.commit(&Topic::unique("g").name, &topic, 0, 1);
+    let (_, plan) = done(plan_of(lab, &[&topic]));
+    let warnings = plan["warnings"].as_array().unwrap();
+    let old = warnings.iter().any(|it| it["code"] == "configs_hidden" && it["message"].to_string().contains("too old"));
+    assert_eq!(old, lab.source.version() < V0_11, "{plan:#}");
 }
 
 fn null() -> Value {

@@ -80,6 +80,18 @@ impl Codec {
         decoded.map(Bytes::from).map_err(|fault| CodecError { codec: self, fault })
     }
 
+    /// Decompresses the value of a message of a format before record batches (magic 0 or 1). Clients of magic 0 computed
+    /// the checksum of an LZ4 frame's header over other bytes than the LZ4 format says (KAFKA-3160).
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub(super) fn decode_legacy(self, magic: i8, bytes: Bytes, cap: usize) -> Result<Bytes, CodecError> {
+        match (self, magic) {
+            (Self::Lz4, 0) => self.decode(lz4::with_header_checksum(&bytes).into(), cap),
+            _ => self.decode(bytes, cap),
+        }
+    }
+
     /// Compresses, at the level that Kafka's own producer takes by default.
     ///
     /// # Errors

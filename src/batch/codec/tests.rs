@@ -85,6 +85,21 @@ fn lz4_with_linked_blocks_and_checksums_is_read() {
 }
 
 #[test]
+fn an_lz4_frame_that_ends_early_is_not_taken_for_a_whole_one() {
+    let found = [
+        &include_bytes!("../../../fixtures/defects/lz4-frame-without-end-mark.bin")[..],
+        &include_bytes!("../../../fixtures/defects/lz4-magic-alone.bin")[..],
+    ];
+    for frame in found {
+        assert!(decoded(Codec::Lz4, frame, CAP).is_err());
+    }
+    let whole = encoded(Codec::Lz4, &[7; 200_000]);
+    for end in 0..whole.len() {
+        assert!(decoded(Codec::Lz4, &whole[..end], CAP).is_err(), "{end} of {} bytes", whole.len());
+    }
+}
+
+#[test]
 fn our_zstd_is_read_by_a_second_decoder() {
     use std::io::Read;
     let text = b"the quick brown fox ".repeat(20_000);

@@ -8,7 +8,7 @@ use crate::cluster::gather::gather;
 use crate::cluster::retry::{Attempts, RetryPolicy};
 use crate::kafka::{ErrorCode, GroupId, LeaderEpoch, Offset, TopicPartition};
 use crate::wire::ApiKey;
-use crate::wire::messages::{CommittedOffset, GroupCommits, OffsetFetch};
+use crate::wire::messages::{CommittedOffset, GroupCommits, Metadata, OffsetFetch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep};
 
 /// Groups that one request asks for at most, where brokers take many.
 const MOST: usize = 50;
+
+/// Partitions that one request names at most, to brokers that must be told.
+const MOST_NAMED: usize = 4_000;
 
 /// How long a commit of an open transaction is waited for.
 const STABLE: RetryPolicy = RetryPolicy {
@@ -49,7 +52,8 @@ type Asked = BTreeMap<GroupId, Result<Vec<CommittedOffset>, ClusterError>>;
 
 impl Cluster {
     /// All committed offsets of groups, asked of their coordinators: 50 groups per request, or one per request and many
-    /// on their way at once with brokers before 3.0. A group that does not exist has none.
+    /// on their way at once with brokers before 3.0. Brokers before 0.10.2 are asked about all partitions there are, so
+    /// commits on topics that are gone stay unseen. A group that does not exist has none.
     ///
     /// A commit inside an open transaction is waited for up to ten seconds (KIP-447); then the last decided commit counts,
     /// marked as not stable.
@@ -106,8 +110,10 @@ async fn ask_share(
     groups: Vec<GroupId>,
     require_stable: bool,
 ) -> Result<Share, ClusterError> {
-    if connection.version(ApiKey::OffsetFetch).is_ok_and(|version| version >= 8) {
-        return ask_groups(&connection, groups, require_stable).await;
+    match connection.version(ApiKey::OffsetFetch) {
+        Ok(8..) => return ask_groups(&connection, groups, require_stable).await,
+        Ok(1) => return ask_by_name(&connection, groups).await,
+        _ => {}
     }
     let asked = groups.into_iter().map(|group| {
         let connection = Arc::clone(&connection);
@@ -121,13 +127,43 @@ async fn ask_groups(
     groups: Vec<GroupId>,
     require_stable: bool,
 ) -> Result<Share, ClusterError> {
-    let request = OffsetFetch { groups, require_stable };
+    let request = OffsetFetch { groups, partitions: None, require_stable };
     let answer = connection.call(&request, Subject::Whole).await?;
     let checked = |commits: GroupCommits| {
         let group = commits.group.clone().or_else(|| request.groups.first().cloned())?;
         Some((group.clone(), check(connection, &group, commits)))
     };
     Ok(answer.groups.into_iter().filter_map(checked).collect())
+}
+
+/// Asks about every partition the broker knows, one request after the other: together they may be many.
+async fn ask_by_name(connection: &Connection, groups: Vec<GroupId>) -> Result<Share, ClusterError> {
+    let known = connection.call(&Metadata { topics: None }, Subject::Whole).await?;
+    let partitions = known.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(|partition| TopicPartition { topic: topic.name.clone(), partition: partition.id })
+    });
+    let partitions: Vec<TopicPartition> = partitions.collect();
+    let mut share = Share::new();
+    for group in groups {
+        let mut commits = Ok(Vec::new());
+        for named in partitions.chunks(MOST_NAMED) {
+            let request =
+                OffsetFetch { groups: vec![group.clone()], partitions: Some(named.to_vec()), require_stable: false };
+            let answer = connection.call(&request, Subject::Group(group.clone())).await?;
+            for mut some in answer.groups {
+                // What may not be seen or is gone by now: an answer about all partitions would leave it out.
+                let unseen = [ErrorCode::TOPIC_AUTHORIZATION_FAILED, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION];
+                some.offsets.retain(|commit| !unseen.contains(&commit.error));
+                let checked = check(connection, &group, some);
+                commits = commits.and_then(|mut all: Vec<CommittedOffset>| {
+                    all.extend(checked?.into_iter().filter(|commit| commit.offset.0 >= 0));
+                    Ok(all)
+                });
+            }
+        }
+        share.push((group, commits));
+    }
+    Ok(share)
 }
 
 /// A group's offsets, unless the group or one of its partitions has an error other than an open transaction.

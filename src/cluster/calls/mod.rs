@@ -4,6 +4,7 @@ pub(super) mod commits;
 pub(super) mod configs;
 pub(super) mod groups;
 pub(super) mod offsets;
+mod peek;
 mod producer;
 mod topics;
 

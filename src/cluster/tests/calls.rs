@@ -1,4 +1,6 @@
 use super::*;
+use crate::batch::testing::{batch, some_models};
+use crate::batch::{BatchHeader, Codec, Entry};
 use crate::kafka::GroupId;
 use bytes::BufMut;
 use std::collections::BTreeMap;
@@ -26,6 +28,7 @@ async fn every_call_can_move_between_threads() {
     drop(is_send(cluster.committed(&[])));
     drop(is_send(cluster.list_offsets(Edge::Latest, &[])));
     drop(is_send(cluster.find_offsets(Moment::Newest, &[])));
+    drop(is_send(cluster.peek(&[], header)));
     drop(is_send(cluster.topic_configs(&[])));
     drop(is_send(cluster.broker_configs()));
     drop(is_send(cluster.create_topics(&[], true)));
@@ -79,6 +82,60 @@ async fn a_group_that_may_not_be_read_fails_alone() {
         "cannot read the committed offsets of group a from the source's broker 1 (kafka:101): GROUP_AUTHORIZATION_FAILED"
     );
     assert!(commits[&GroupId::from("b")].is_ok());
+}
+
+/// Metadata version 1 as brokers of 0.10.0 have it: broker 1, and topic t of so many partitions.
+fn old_metadata(partitions: i32) -> Reply {
+    let mut out = Vec::new();
+    out.put_i32(1);
+    out.put_i32(1);
+    text(&mut out, "kafka");
+    out.put_i32(101);
+    out.put_i16(-1);
+    out.put_i32(1);
+    out.put_i32(1);
+    out.put_i16(0);
+    text(&mut out, "t");
+    out.put_u8(0);
+    out.put_i32(partitions);
+    for partition in 0..partitions {
+        out.put_i16(0);
+        out.put_i32(partition);
+        out.put_i32(1);
+        out.put_slice(&[0; 8]); // no replicas
+    }
+    Reply::Body(out)
+}
+
+/// OffsetFetch version 1: a commit at 7 on the first partition of so many, none on the second, the third may not be seen.
+fn old_commits() -> Reply {
+    let mut out = Vec::new();
+    out.put_i32(1);
+    text(&mut out, "t");
+    out.put_i32(3);
+    let none = ErrorCode::NONE;
+    for (partition, offset, error) in [(0, 7, none), (1, -1, none), (2, -1, ErrorCode::TOPIC_AUTHORIZATION_FAILED)] {
+        out.put_i32(partition);
+        out.put_i64(offset);
+        text(&mut out, "");
+        out.put_i16(error.0);
+    }
+    Reply::Body(out)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_must_be_told_the_partitions_is_asked_about_all_of_them() {
+    const OLD: [(i16, i16); 3] = [(METADATA, 1), (OFFSET_FETCH, 1), (FIND_COORDINATOR, 0)];
+    let script = Script::new(|asked| match asked.api {
+        API_VERSIONS => versions(asked, &OLD),
+        METADATA => old_metadata(9_000),
+        FIND_COORDINATOR => coordinator(1),
+        _ => old_commits(),
+    });
+    let commits = script.connect().await.committed(&groups(&["g"])).await;
+    let list = commits[&GroupId::from("g")].as_ref().expect("commits");
+    assert!(list.iter().all(|commit| (commit.at.partition.0, commit.offset) == (0, Offset(7))), "{list:?}");
+    assert_eq!(script.count(None, OFFSET_FETCH), 3, "4,000 partitions in a request");
 }
 
 /// OffsetFetch version 7: t/0 with an error, or a commit at 7; t/1 with a commit at 8.
@@ -172,4 +229,50 @@ async fn a_topic_that_exists_after_an_unclear_answer_is_ours() {
     assert_eq!(create(&creation(&[None, Some(ErrorCode::TOPIC_ALREADY_EXISTS)])).await, Ok(()));
     let error = create(&creation(&[Some(ErrorCode::TOPIC_ALREADY_EXISTS)])).await.expect_err("somebody else's");
     assert_eq!(error.code(), Some(ErrorCode::TOPIC_ALREADY_EXISTS));
+}
+
+fn header(entry: &Entry, _: Offset) -> Option<BatchHeader> {
+    match entry {
+        Entry::Batch(batch) => Some(*batch.header()),
+        Entry::Set(_) => None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_single_batches_follows_the_leader_and_finds_what_lies_at_the_place_or_behind_it() {
+    let script = Script::new(|asked| match (asked.api, asked.port) {
+        (API_VERSIONS, _) => versions(asked, &SPOKEN),
+        (METADATA, _) => metadata(if asked.before == 0 { &[1] } else { &[2] }),
+        (_, 101) => fetched(ErrorCode::NOT_LEADER_OR_FOLLOWER, &[]),
+        _ => {
+            let batch = |base| batch(&some_models(), base, Codec::Zstd);
+            fetched(ErrorCode::NONE, &[batch(10), batch(13)].concat())
+        }
+    });
+    let cluster = script.connect().await;
+    let seen = cluster.peek(&[(at(0), Offset(12)), (at(0), Offset(13)), (at(0), Offset(16))], header).await;
+    let found = |offset| {
+        let header = seen[&(at(0), Offset(offset))].as_ref().expect("an answer").as_ref();
+        header.map(|header| (header.base_offset, header.codec()))
+    };
+    assert_eq!(found(12), Some((Offset(10), Ok(Codec::Zstd))));
+    assert_eq!(found(13), Some((Offset(13), Ok(Codec::Zstd))), "a batch in front of the place is stepped over");
+    assert_eq!(found(16), None, "the log's end");
+    assert_eq!((script.count(Some(101), FETCH), script.count(Some(102), FETCH)), (3, 3), "each is a request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_gone_or_broken_has_nothing_to_show() {
+    let script = Script::new(|asked| match (asked.api, asked.before) {
+        (API_VERSIONS, _) => versions(asked, &SPOKEN),
+        (METADATA, _) => metadata(&[1]),
+        (_, 0) => fetched(ErrorCode::OFFSET_OUT_OF_RANGE, &[]),
+        _ => fetched(ErrorCode::NONE, &[&[0; 11][..], &[14, 0, 0, 0, 0, 1], &[0; 9]].concat()),
+    });
+    let cluster = script.connect().await;
+    let place = [(at(0), Offset(0))];
+    let gone = cluster.peek(&place, header).await;
+    let error = gone[&place[0]].as_ref().expect_err("it is gone");
+    assert_eq!(error.code(), Some(ErrorCode::OFFSET_OUT_OF_RANGE));
+    assert_eq!(cluster.peek(&place, header).await[&place[0]], Ok(None), "a message of magic 1 with a wrong CRC");
 }

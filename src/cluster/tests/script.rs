@@ -174,6 +174,23 @@ pub(super) fn offsets(partitions: &[(i32, ErrorCode, i64)]) -> Reply {
     Reply::Body(out)
 }
 
+/// Fetch version 4: t/0 with an error or these records.
+pub(super) fn fetched(error: ErrorCode, records: &[u8]) -> Reply {
+    let mut out = Vec::new();
+    out.put_i32(0);
+    out.put_i32(1);
+    text(&mut out, "t");
+    out.put_i32(1);
+    out.put_i32(0);
+    out.put_i16(error.0);
+    out.put_i64(-1); // high watermark
+    out.put_i64(-1); // last stable offset
+    out.put_i32(-1); // no aborted transactions
+    out.put_i32(i32::try_from(records.len()).expect("few"));
+    out.put_slice(records);
+    Reply::Body(out)
+}
+
 /// FindCoordinator version 0: this broker.
 pub(super) fn coordinator(id: i32) -> Reply {
     let mut out = Vec::new();

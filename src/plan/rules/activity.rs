@@ -67,15 +67,20 @@ pub(super) fn hidden(survey: &Survey, taken: &Taken<'_>, warnings: &mut Vec<Warn
         .iter()
         .filter(|name| survey.source.topics.get(*name).is_some_and(|t| t.configs.is_none()))
         .collect();
-    if let Some(first) = hidden.first() {
+    let Some(first) = hidden.first() else { return };
+    let (message, advice) = if survey.source.tells_configs {
         let message = format!(
             "the configuration of {} of the source may not be read ({first}{}): new topics get the target's defaults",
             many(hidden.len(), "topic"),
             if hidden.len() > 1 { ", …" } else { "" }
         );
-        let advice = "grant DescribeConfigs on the topics to keep their settings";
-        warnings.push(Warning::new(WarningCode::ConfigsHidden, message).advice(advice));
-    }
+        (message, "grant DescribeConfigs on the topics to keep their settings")
+    } else {
+        let message = "the source's brokers are too old to tell how topics are configured (Kafka 0.11 does): new topics \
+                       get the target's defaults, and what retention or compaction will remove is not predicted";
+        (message.into(), "create topics that need other settings on the target by hand")
+    };
+    warnings.push(Warning::new(WarningCode::ConfigsHidden, message).advice(advice));
 }
 
 /// Changelog topics of a selected streams application that stay behind. Kafka Streams names them

@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pair::{Pair, pairs};
-use super::{Rules, select};
+use super::{Rules, plan, select};
 use crate::kafka::units::Count;
-use crate::kafka::{Offset, Span, TopicName};
-use crate::plan::facts::Survey;
+use crate::kafka::{Offset, Span, TopicName, TopicPartition};
+use crate::plan::facts::{SourcePartition, Survey};
 use crate::plan::plan::LanePlan;
 use crate::plan::warning::{Permit, Warning, WarningCode, Weight};
-use crate::topics::Effective;
+use crate::topics::{AFTER, BEFORE, Effective, timestamp_limit};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -25,17 +25,38 @@ enum Question {
     ExpiresOnArrival,
     /// Would the target forget their producer?
     ProducerState,
-    /// Are some older than the target takes?
-    TooOld,
-    /// Are some further in the future than the target takes?
-    TooNew,
+    /// Are some older than this setting of the target allows?
+    TooOld(&'static str),
+    /// Are some further in the future than this setting of the target allows?
+    TooNew(&'static str),
+}
+
+/// Behind it lie all records that have a timestamp. One without (-1) is never refused, and no broker deletes it for its
+/// age: a log segment without timestamps is as old as its file.
+const EPOCH: i64 = 0;
+
+impl Question {
+    /// Whether records without a timestamp are none of those it is about.
+    const fn is_of_timestamps(self) -> bool {
+        // Of a producer without timestamps brokers think that it was last seen before 1970.
+        !matches!(self, Self::ProducerState)
+    }
+
+    /// Whether it is about the records in front of the one that the broker names, not about that one.
+    const fn is_of_old(self) -> bool {
+        !matches!(self, Self::TooNew(_))
+    }
 }
 
 /// The times (ms since 1970) that the rules ask about, by topic. `survey` needs no answers yet.
 pub fn times_needed(survey: &Survey, rules: &Rules<'_>) -> BTreeMap<TopicName, BTreeSet<i64>> {
     let taken = select(&survey.source.groups, &survey.source.names, rules);
     let pairs = pairs(survey, &taken.topics, rules);
-    let times = |pair: &Pair<'_>| questions(pair, survey).into_iter().map(|(_, at, _)| at).collect();
+    let times = |pair: &Pair<'_>| {
+        let asked = questions(pair, survey);
+        let timed = asked.iter().any(|(question, ..)| question.is_of_timestamps()).then_some(EPOCH);
+        asked.into_iter().map(|(_, at, _)| at).chain(timed).collect()
+    };
     pairs.iter().map(|pair| (pair.name.clone(), times(pair))).collect()
 }
 
@@ -43,11 +64,52 @@ pub fn times_needed(survey: &Survey, rules: &Rules<'_>) -> BTreeMap<TopicName, B
 pub(super) fn ages(pair: &Pair<'_>, survey: &Survey, partitions: &[LanePlan], warnings: &mut Vec<Warning>) {
     for (question, at, limit) in questions(pair, survey) {
         for lane in pair.lanes(partitions) {
-            let seen = pair.source.partitions.get(&lane.at.partition);
-            let Some(first) = seen.and_then(|seen| seen.first_since.get(&at)) else { continue };
-            warnings.extend(answer(question, limit, *first, lane));
+            let Some(seen) = pair.source.partitions.get(&lane.at.partition) else { continue };
+            let Some(first) = seen.first_since.get(&at) else { continue };
+            let span = Span { start: begin(question, seen, lane.span), end: lane.span.end };
+            warnings.extend(answer(question, limit, *first, span, lane));
         }
     }
+}
+
+/// The starts of lanes of which the answers say that what is there is too old, up to the first record that is not. It may
+/// be that nothing is there: the cleaner leaves gaps, and so do the markers of transactions. Those that would stop a run
+/// come first. `survey` has the answers.
+pub fn gaps_in_question(survey: &Survey, rules: &Rules<'_>) -> Vec<(TopicPartition, Span)> {
+    let taken = select(&survey.source.groups, &survey.source.names, rules);
+    let plan = plan(survey, rules);
+    let mut starts: BTreeMap<&TopicPartition, (bool, Span)> = BTreeMap::new();
+    for pair in pairs(survey, &taken.topics, rules) {
+        for (question, at, _) in questions(&pair, survey).into_iter().filter(|(question, ..)| question.is_of_old()) {
+            for lane in pair.lanes(plan.partitions()) {
+                let Some(seen) = pair.source.partitions.get(&lane.at.partition) else { continue };
+                let Some(first) = seen.first_since.get(&at) else { continue };
+                let older = older(*first, lane.span);
+                // Anything behind the start is a record that a broker named.
+                if older.is_empty() || begin(question, seen, lane.span) > lane.span.start {
+                    continue;
+                }
+                let (harmless, widest) = starts.entry(&lane.at).or_insert((true, older));
+                *harmless &= question != Question::ExpiresOnArrival;
+                widest.end = widest.end.max(older.end);
+            }
+        }
+    }
+    let mut starts: Vec<_> = starts.into_iter().collect();
+    starts.sort_by_key(|&(at, (harmless, _))| (harmless, at.partition, &at.topic));
+    starts.into_iter().map(|(at, (_, span))| (at.clone(), span)).collect()
+}
+
+/// Where the first record of a lane is that a question can be about.
+fn begin(question: Question, seen: &SourcePartition, lane: Span) -> Offset {
+    let timed = seen.first_since.get(&EPOCH).filter(|_| question.is_of_timestamps());
+    let start = timed.map_or(lane.start, |timed| timed.unwrap_or(lane.end).max(lane.start));
+    seen.gap.filter(|gap| gap.contains(start)).map_or(start, |gap| gap.end)
+}
+
+/// The offsets in front of the first record that is not older.
+fn older(first: Option<Offset>, span: Span) -> Span {
+    Span { start: span.start, end: first.map_or(span.end, |first| first.min(span.end)) }
 }
 
 /// The questions that can be asked of a topic: each with its time, and the limit in ms it comes from.
@@ -73,14 +135,12 @@ fn questions(pair: &Pair<'_>, survey: &Survey) -> Vec<(Question, i64, i64)> {
     if let Some(expiry) = broker("producer.id.expiration.ms").or_else(|| broker("transactional.id.expiration.ms")) {
         asked.push((Question::ProducerState, ago(expiry), expiry));
     }
-    // KIP-937 (Kafka 3.6) split the older setting in two; it holds in both directions.
-    let both = pair.target_number("message.timestamp.difference.max.ms");
-    let limit = |name| pair.target_number(name).or(both).filter(|&limit| limit < i64::MAX);
-    if let Some(before) = limit("message.timestamp.before.max.ms") {
-        asked.push((Question::TooOld, ago(before), before));
+    let limit = |newer| timestamp_limit(|name| pair.target_number(name), newer);
+    if let Some((before, setting)) = limit(BEFORE) {
+        asked.push((Question::TooOld(setting), ago(before), before));
     }
-    if let Some(after) = limit("message.timestamp.after.max.ms") {
-        asked.push((Question::TooNew, now.saturating_add(after).saturating_add(1), after));
+    if let Some((after, setting)) = limit(AFTER) {
+        asked.push((Question::TooNew(setting), now.saturating_add(after).saturating_add(1), after));
     }
     asked
 }
@@ -93,9 +153,9 @@ fn retention(policy: Option<&str>, ms: Option<i64>) -> Option<i64> {
     ms.map(|ms| if ms < 0 { i64::MAX } else { ms })
 }
 
-fn answer(question: Question, limit: i64, first: Option<Offset>, lane: &LanePlan) -> Option<Warning> {
-    let span = lane.span;
-    if question == Question::TooNew {
+/// `span`: those records of the lane that the question is about.
+fn answer(question: Question, limit: i64, first: Option<Offset>, span: Span, lane: &LanePlan) -> Option<Warning> {
+    if let Question::TooNew(setting) = question {
         let first = first.filter(|first| span.contains(*first))?;
         let message = format!(
             "the record at {} is further in the future than the {} the target takes",
@@ -103,37 +163,38 @@ fn answer(question: Question, limit: i64, first: Option<Offset>, lane: &LanePlan
             time(limit)
         );
         let warning = Warning::new(WarningCode::TimestampRejected, message).at(&lane.at);
-        return Some(warning.advice("raise message.timestamp.after.max.ms of the target's topic"));
+        return Some(warning.advice(format!("raise {setting} of the target's topic")));
     }
-    let older = Span { start: span.start, end: first.map_or(span.end, |first| first.min(span.end)) };
+    let older = older(first, span);
     if older.is_empty() {
         return None;
     }
-    let (count, limit) = (Count(older.len()), time(limit));
+    // Not every offset behind the first record need hold one.
+    let (count, limit) = (format!("up to {}", Count(older.len())), time(limit));
     let (code, weight, message, advice) = match question {
         Question::Expiring => (
             WarningCode::Expiring,
             Weight::Note,
             format!("{count} records are about as old as the {limit} the source keeps them: it may delete them first"),
-            "raise retention.ms of the source's topic until they have moved",
+            "raise retention.ms of the source's topic until they have moved".to_owned(),
         ),
         Question::ExpiresOnArrival => (
             WarningCode::ExpiresOnArrival,
             Weight::Unless(Permit::AllowExpiry),
             format!("{count} records are older than the {limit} the target keeps them: it would delete what arrives"),
-            "raise retention.ms of the target's topic",
+            "raise retention.ms of the target's topic".to_owned(),
         ),
         Question::ProducerState => (
             WarningCode::ProducerStateShort,
             Weight::Note,
             format!("{count} records are older than the {limit} the target remembers producers: one batch at a time"),
-            "",
+            String::new(),
         ),
-        Question::TooOld | Question::TooNew => (
+        Question::TooOld(setting) | Question::TooNew(setting) => (
             WarningCode::TimestampRejected,
             Weight::Note,
             format!("{count} records are older than the {limit} the target takes"),
-            "raise message.timestamp.before.max.ms of the target's topic",
+            format!("raise {setting} of the target's topic"),
         ),
     };
     Some(Warning::new(code, message).at(&lane.at).weight(weight).advice(advice))

@@ -118,15 +118,6 @@ fn warn(
         );
         say(WarningCode::Ahead, message, "the topic was probably re-created: reset the group's offset on the source");
     }
-    if lane.held_back > 0 {
-        let message = format!(
-            "{} offsets behind {} are held back by an open transaction",
-            Count(lane.held_back),
-            Count(lane.span.end.get())
-        );
-        let advice = "finish or abort it, or move them later with kferry run --extend";
-        say(WarningCode::OpenTransaction, message, advice);
-    }
 }
 
 /// `a`, `a and b`, `a, b and 7 more`; `None` where there is none.

@@ -3,16 +3,19 @@
 mod activity;
 mod age;
 mod bounds;
+mod codecs;
 mod pair;
 mod select;
 mod target;
 #[cfg(test)]
 mod tests;
+mod transactions;
 mod undecided;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use age::times_needed;
+pub use age::{gaps_in_question, times_needed};
+pub use codecs::spans_in_question;
 pub use select::{Taken, select, wants_commits};
 
 use pair::{There, pairs};
@@ -66,6 +69,7 @@ pub fn plan(survey: &Survey, rules: &Rules<'_>) -> Plan {
     activity::ends(survey, &partitions, &mut warnings);
     activity::hidden(survey, &taken, &mut warnings);
     activity::changelogs(survey, &taken, &mut warnings);
+    transactions::open(survey, &partitions, &mut warnings);
     target::cluster(survey, rules, groups.len(), &mut warnings);
     for pair in &pairs {
         target::topic(pair, survey, rules, &partitions, &mut warnings);
@@ -81,6 +85,7 @@ pub fn plan(survey: &Survey, rules: &Rules<'_>) -> Plan {
         at_ms: survey.at_ms,
         source: survey.source.identity.clone(),
         target: survey.target.identity.clone(),
+        codecs: survey.target.codecs,
         topics,
         partitions,
         groups,

@@ -33,6 +33,7 @@ pub(super) fn pairs<'a>(survey: &'a Survey, taken: &BTreeSet<TopicName>, rules: 
         broker: target.broker_configs.as_ref(),
         known: target.known_configs.as_ref(),
         takes_default_factor: target.create_topics_version >= DEFAULT_FACTOR_VERSION,
+        codecs: target.codecs,
     };
     let factor = rules.topics.replication_factor.unwrap_or(-1);
     let topics = survey.source.topics.iter().filter(|(name, _)| taken.contains(*name));

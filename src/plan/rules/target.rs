@@ -1,5 +1,6 @@
 //! What the target would refuse, replace or lose.
 
+use super::codecs::codecs;
 use super::pair::{Pair, There};
 use super::{Rules, count, many};
 use crate::kafka::units::{Bytes, Count};
@@ -7,12 +8,8 @@ use crate::kafka::{Span, TopicName};
 use crate::plan::facts::{Survey, TargetTopic};
 use crate::plan::plan::LanePlan;
 use crate::plan::warning::{Permit, Warning, WarningCode, Weight};
-use crate::topics::{Effective, Mirrored, command};
+use crate::topics::{Effective, Mirrored, command, release};
 
-/// Produce v3 carries format v2 (Kafka 0.11).
-const FORMAT_V2: i16 = 3;
-/// Produce v7 carries zstd (Kafka 2.1).
-const ZSTD: i16 = 7;
 /// Slower than this over one connection, a buffer is worth a word: bytes a second.
 const SLOW: f64 = 5e6;
 
@@ -80,6 +77,7 @@ pub(super) fn topic(
     }
     if pair.lanes(partitions).next().is_some() {
         records(pair, survey, warnings);
+        codecs(pair, survey, rules, partitions, warnings);
     }
 }
 
@@ -191,10 +189,6 @@ fn records(pair: &Pair<'_>, survey: &Survey, warnings: &mut Vec<Warning>) {
         let advice = "raise message.format.version to 0.11.0 or higher";
         say(WarningCode::TargetFormat, Weight::Refuse, message, advice);
     }
-    if pair.source_value("compression.type") == Some("zstd") && survey.target.produce_version < ZSTD {
-        let message = "the source compresses with zstd, which the target does not know (Kafka 2.1 does)".into();
-        say(WarningCode::CodecUnsupported, Weight::Refuse, message, "upgrade the target, or exclude the topic");
-    }
     let limits = (pair.source_number("max.message.bytes"), pair.target_number("max.message.bytes"));
     if let (Some(source), Some(target)) = limits
         && target < source
@@ -214,7 +208,10 @@ fn records(pair: &Pair<'_>, survey: &Survey, warnings: &mut Vec<Warning>) {
         say(WarningCode::ConfigsHidden, Weight::Note, message, "grant DescribeConfigs on the topic to see more");
     }
     if pair.target_value("message.timestamp.type").as_deref() == Some("LogAppendTime") {
-        let message = "the target stamps its own time on every record".into();
+        // Then nothing is lost, and batches with append times pass as they are.
+        let as_before = pair.source_value("message.timestamp.type") == Some("LogAppendTime");
+        let as_before = if as_before { ", as the source did" } else { "" };
+        let message = format!("the target stamps its own time on every record{as_before}");
         let advice = "set message.timestamp.type=CreateTime there to keep the records' times";
         say(WarningCode::TimestampsReplaced, Weight::Note, message, advice);
     }
@@ -246,19 +243,10 @@ fn more_replicas(mirrored: &Mirrored, needed: i64, survey: &Survey) -> String {
 /// The message format of the target where it is known to be below v2. Brokers at the protocol of 3.0 or newer ignore
 /// the setting (KIP-724); where theirs is not known, nothing is concluded.
 fn old_format(pair: &Pair<'_>, survey: &Survey) -> Option<String> {
-    if survey.target.produce_version < FORMAT_V2 {
-        return Some("v1".into());
-    }
     let broker = survey.target.broker_configs.as_ref()?;
     if release(broker.effective("inter.broker.protocol.version")?)? >= (3, 0) {
         return None;
     }
     let format = pair.target_value("message.format.version")?;
     (release(&format)? < (0, 11)).then(|| format.into_owned())
-}
-
-/// The first two numbers of a release such as `0.10.2-IV0` or `2.8`.
-fn release(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split(['.', '-']).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }

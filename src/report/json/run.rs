@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::{ClusterDoc, WarningDoc};
-use crate::copy::{Tally, Volume};
+use crate::copy::{Skipped, Tally, Volume};
 use crate::migrate::{Ended, LaneOutcome, Outcome};
 use crate::plan::facts::ClusterIdentity;
 
@@ -109,6 +109,13 @@ pub struct SkippedDoc {
     pub reason: String,
 }
 
+impl From<&Skipped> for SkippedDoc {
+    fn from(skipped: &Skipped) -> Self {
+        let Skipped { span, reason } = skipped;
+        Self { start: span.start.get(), end: span.end.get(), reason: reason.as_str().to_owned() }
+    }
+}
+
 impl From<Volume> for VolumeDoc {
     fn from(volume: Volume) -> Self {
         Self { batches: volume.batches, bytes: volume.bytes }
@@ -140,7 +147,7 @@ impl From<&LaneOutcome> for PartitionDoc {
             target_start: Some(lane.written.start.get()),
             target_end: Some(lane.written.end.get()),
             batches: (&lane.tally).into(),
-            skipped: Vec::new(),
+            skipped: lane.skipped.iter().map(SkippedDoc::from).collect(),
             verified: lane.verified.map(|level| level.to_string()),
             error: lane.problem(),
         }

@@ -7,7 +7,7 @@ fn configs(entries: &[(&str, &str, ConfigSource)]) -> Configs {
 }
 
 fn target(broker: &Configs) -> Defaults<'_> {
-    Defaults { broker: Some(broker), known: None, takes_default_factor: true }
+    Defaults { broker: Some(broker), known: None, takes_default_factor: true, codecs: CodecSet::ALL }
 }
 
 fn created(mirrored: &Mirrored) -> Vec<(&str, &str)> {
@@ -47,7 +47,7 @@ fn what_would_lose_or_refuse_records_is_kept_at_the_sources_effective_value() {
     let mirrored = mirror(&"t".into(), 1, Some(&source), -1, &target(&broker));
     assert_eq!(created(&mirrored), [("retention.bytes", "-1"), ("retention.ms", "1209600000")]);
 
-    let hidden = Defaults { broker: None, known: None, takes_default_factor: true };
+    let hidden = Defaults { broker: None, ..target(&broker) };
     let mirrored = mirror(&"t".into(), 1, Some(&source), -1, &hidden);
     assert_eq!(mirrored.spec.configs.len(), 5, "all four and the timestamp type, as nothing is known of the target");
 }
@@ -85,6 +85,18 @@ fn what_belongs_to_the_source_alone_is_left_out_and_named() {
     let why: Vec<_> = mirrored.left_out.iter().map(|config| config.because).collect();
     assert_eq!(why, [Throttling, Throttling, TieredStorage, MessageFormat, TieredStorage, Placement, Unknown]);
     assert_eq!(created(&mirrored), [("segment.ms", "1")]);
+}
+
+#[test]
+fn a_codec_that_the_target_cannot_store_is_not_asked_for() {
+    let source = configs(&[("compression.type", "zstd", ConfigSource::DynamicTopic)]);
+    let broker = configs(&[]);
+    let created_as = |codecs| {
+        let mirrored = mirror(&"t".into(), 1, Some(&source), -1, &Defaults { codecs, ..target(&broker) });
+        (mirrored.spec.configs.get("compression.type").cloned(), mirrored.left_out.len())
+    };
+    assert_eq!(created_as(CodecSet::ALL), (Some("zstd".to_owned()), 0));
+    assert_eq!(created_as(CodecSet::ALL.without(Codec::Zstd)), (None, 1));
 }
 
 #[test]

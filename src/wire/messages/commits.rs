@@ -1,18 +1,23 @@
 //! OffsetFetch: the committed offsets of groups.
 //!
-//! Version 5 added the leader epoch, 7 `require_stable` (KIP-447), 8 many groups in one request (KIP-709).
+//! Version 1, that of brokers before 0.10.2, must name the partitions it asks about. Version 5 added the leader epoch, 7
+//! `require_stable` (KIP-447), 8 many groups in one request (KIP-709).
 
 use super::{owned, string, write};
 use crate::kafka::{ErrorCode, GroupId, LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
 use crate::wire::{ApiKey, Reader, Request, Rope, WireError};
 use bytes::Bytes;
-use kafka_protocol::messages::{OffsetFetchRequest, offset_fetch_request::OffsetFetchRequestGroup};
+use kafka_protocol::messages::OffsetFetchRequest;
+use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
 
-/// Asks a coordinator for all commits of its groups; before version 8 exactly one group can be named.
+/// Asks a coordinator for commits of its groups; before version 8 exactly one group can be named.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OffsetFetch {
     /// The groups.
     pub groups: Vec<GroupId>,
+    /// The partitions to ask about, from version 2 to 7 also `None` for all that have a commit; from version 8 on always
+    /// all.
+    pub partitions: Option<Vec<TopicPartition>>,
     /// Whether a commit of an open transaction makes the broker answer UNSTABLE_OFFSET_COMMIT. Not sent before version 7.
     pub require_stable: bool,
 }
@@ -31,7 +36,7 @@ pub struct GroupCommits {
     pub group: Option<GroupId>,
     /// The group's error.
     pub error: ErrorCode,
-    /// One entry per partition with a commit; a group that does not exist has none.
+    /// One entry per partition with a commit, or per partition that was named; a group that does not exist has no commit.
     pub offsets: Vec<CommittedOffset>,
 }
 
@@ -64,7 +69,15 @@ impl Request for OffsetFetch {
             return write(&request.with_topics(Some(Vec::new())).with_groups(groups), version);
         }
         match self.groups.as_slice() {
-            [group] => write(&request.with_group_id(string(group.as_str()).into()).with_topics(None), version),
+            [group] => {
+                if version < 2 && self.partitions.is_none() {
+                    let reason =
+                        format!("version {version} must name partitions; brokers from 0.10.2 on need not be told");
+                    return Err(WireError::Unwritable { reason });
+                }
+                let request = request.with_group_id(string(group.as_str()).into());
+                write(&request.with_topics(self.partitions.as_deref().map(by_topic)), version)
+            }
             _ => Err(WireError::Unwritable { reason: format!("version {version} asks for one group at a time") }),
         }
     }
@@ -85,8 +98,18 @@ impl Request for OffsetFetch {
             return Ok(OffsetFetchAnswer { groups });
         }
         let offsets = topics(version, &mut reader)?;
-        Ok(OffsetFetchAnswer { groups: vec![GroupCommits { group: None, error: reader.code()?, offsets }] })
+        let error = if version >= 2 { reader.code()? } else { ErrorCode::NONE };
+        Ok(OffsetFetchAnswer { groups: vec![GroupCommits { group: None, error, offsets }] })
     }
+}
+
+fn by_topic(partitions: &[TopicPartition]) -> Vec<OffsetFetchRequestTopic> {
+    let topics = partitions.chunk_by(|left, right| left.topic == right.topic).filter_map(|group| {
+        let name = string(group.first()?.topic.as_str());
+        let indexes = group.iter().map(|at| at.partition.0).collect();
+        Some(OffsetFetchRequestTopic::default().with_name(name.into()).with_partition_indexes(indexes))
+    });
+    topics.collect()
 }
 
 fn topics(version: i16, reader: &mut Reader<'_>) -> Result<Vec<CommittedOffset>, WireError> {

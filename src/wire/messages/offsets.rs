@@ -1,12 +1,14 @@
 //! ListOffsets: the ends of partitions, and offsets by time.
 //!
-//! Version 2 added the isolation level, 4 the leader epoch, 7 the largest timestamp (KIP-734).
+//! Version 0, that of 0.10.0, answers with many offsets and looks times up by segments: written and read by hand, because
+//! the library has forgotten it. Version 1 looks them up by records (KIP-79), 2 added the isolation level, 4 the leader
+//! epoch, 7 the largest timestamp (KIP-734).
 
 use super::{string, write};
 use crate::kafka::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionId, TopicName, TopicPartition};
-use crate::wire::fetch::Isolation;
+use crate::wire::fetch::{Isolation, put_topics};
 use crate::wire::{ApiKey, Reader, Request, Rope, WireError};
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition as Asked, ListOffsetsTopic};
 
@@ -28,7 +30,8 @@ pub struct ListOffsetsPartition {
     pub at: TopicPartition,
     /// The leader epoch the caller believes in. Not sent before version 4.
     pub leader_epoch: Option<LeaderEpoch>,
-    /// -1 latest, -2 earliest, -3 the record with the largest timestamp (version 7), or a time in ms since 1970.
+    /// -1 latest, -2 earliest, -3 the record with the largest timestamp (version 7), or a time in ms since 1970 (version
+    /// 1: in version 0 it would find the start of a segment whose file is that old, which tells nothing of records).
     pub timestamp: i64,
 }
 
@@ -63,6 +66,9 @@ impl Request for ListOffsets {
         if version < 7 && self.partitions.iter().any(|entry| entry.timestamp == -3) {
             let reason = format!("version {version} can't ask for the largest timestamp; brokers from 3.0 on can");
             return Err(WireError::Unwritable { reason });
+        }
+        if version == 0 {
+            return self.encode_first();
         }
         let asked = |entry: &ListOffsetsPartition| {
             let epoch = entry.leader_epoch.filter(|_| version >= 4).map_or(-1, LeaderEpoch::get);
@@ -99,9 +105,36 @@ impl Request for ListOffsets {
     }
 }
 
+impl ListOffsets {
+    fn encode_first(&self) -> Result<Rope, WireError> {
+        if self.partitions.iter().any(|entry| entry.timestamp >= 0) {
+            let reason = "version 0 can't look for records by their time; brokers from 0.10.1 on can".to_owned();
+            return Err(WireError::Unwritable { reason });
+        }
+        let mut out = Vec::new();
+        out.put_i32(self.replica.0);
+        put_topics(
+            &mut out,
+            &self.partitions,
+            |entry| &entry.at,
+            |out, entry| {
+                out.put_i32(entry.at.partition.0);
+                out.put_i64(entry.timestamp);
+                out.put_i32(1); // max_num_offsets
+            },
+        )?;
+        Ok(Rope::from(out))
+    }
+}
+
 fn partition(version: i16, topic: &TopicName, reader: &mut Reader<'_>) -> Result<ListedPartition, WireError> {
     let at = TopicPartition { topic: topic.clone(), partition: PartitionId(reader.i32("partition_index")?) };
     let error = reader.code()?;
+    if version == 0 {
+        let offsets = reader.array("offsets", |reader| reader.i64("offset"))?;
+        let offset = Offset(offsets.first().copied().unwrap_or(-1));
+        return Ok(ListedPartition { at, error, timestamp: -1, offset, leader_epoch: None });
+    }
     let timestamp = reader.i64("timestamp")?;
     let offset = Offset(reader.i64("offset")?);
     let epoch = if version >= 4 { reader.i32("leader_epoch")? } else { -1 };

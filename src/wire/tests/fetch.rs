@@ -1,11 +1,17 @@
-use super::{answer, as_read_by_a_broker, as_written_by_a_broker, text, versions, written};
+use super::{answer, as_read_by_a_broker, as_written_by_a_broker, text, written};
 use crate::kafka::{BrokerId, ErrorCode, LeaderEpoch, Offset, ProducerId, TopicPartition};
 use crate::wire::Request;
 use crate::wire::fetch::{AbortedTransaction, FetchPartition, FetchRequest, Isolation};
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use kafka_protocol::messages::fetch_response::{AbortedTransaction as Aborted, FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{self, FetchResponse};
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// The versions that `kafka_protocol` knows; those before are in [`a_fetch_of_an_old_broker_says_less`].
+fn known_versions() -> RangeInclusive<i16> {
+    4..=FetchRequest::VERSIONS.max
+}
 
 fn partition(topic: &str, number: i32) -> FetchPartition {
     FetchPartition {
@@ -46,9 +52,43 @@ fn a_fetch_of_version_4_is_these_bytes() {
 }
 
 #[test]
+fn a_fetch_of_an_old_broker_says_less() {
+    let whole = written(&request(vec![partition("t", 7)]), 4);
+    let (max_bytes, isolation) = (12..16, 16..17);
+    let without = |gone: &[RangeInclusive<usize>]| -> Vec<u8> {
+        let kept = whole.iter().enumerate().filter(|(at, _)| !gone.iter().any(|gone| gone.contains(at)));
+        kept.map(|(_, byte)| *byte).collect()
+    };
+    let gone = |range: std::ops::Range<usize>| range.start..=range.end - 1;
+    assert_eq!(written(&request(vec![partition("t", 7)]), 3), without(&[gone(isolation.clone())]));
+    assert_eq!(written(&request(vec![partition("t", 7)]), 2), without(&[gone(isolation), gone(max_bytes)]));
+}
+
+#[test]
+fn an_answer_of_an_old_broker_knows_no_transactions() {
+    let mut body = Vec::new();
+    body.put_i32(20); // throttle_time_ms
+    body.put_i32(1);
+    body.put_slice(&[0, 1, b't']);
+    body.put_i32(1);
+    body.put_i32(7);
+    body.put_i16(0);
+    body.put_i64(100);
+    body.put_i32(3);
+    body.put_slice(b"set");
+    for version in 2..4 {
+        let read = FetchRequest::decode(version, Bytes::from(body.clone())).expect("we can read it");
+        let [data] = read.partitions.as_slice() else { panic!("one partition") };
+        assert_eq!((&data.at, data.error), (&TopicPartition::new("t", 7), ErrorCode::NONE));
+        assert_eq!((data.high_watermark, data.last_stable, data.log_start), (Offset(100), None, None));
+        assert_eq!((&data.records[..], data.aborted.len()), (&b"set"[..], 0));
+    }
+}
+
+#[test]
 fn a_broker_reads_every_version_of_a_fetch_and_its_order() {
     let ours = request(vec![partition("b", 1), partition("b", 0), partition("a", 0), partition("b", 2)]);
-    for version in versions::<FetchRequest>() {
+    for version in known_versions() {
         let read: messages::FetchRequest = as_read_by_a_broker(&ours, version);
         assert_eq!((read.max_wait_ms, read.min_bytes, read.max_bytes, read.isolation_level), (500, 1, 4 << 20, 1));
         assert_eq!(read.replica_id.0, -1);
@@ -91,7 +131,7 @@ fn response(version: i16, records: &Bytes) -> FetchResponse {
 #[test]
 fn every_version_of_an_answer_is_read() {
     let records = Bytes::from_static(b"not a batch, but bytes");
-    for version in versions::<FetchRequest>() {
+    for version in known_versions() {
         let read = answer::<FetchRequest>(&response(version, &records), version);
         assert_eq!((read.throttle, read.error), (Duration::from_millis(20), ErrorCode::NONE));
         let [data, refused] = read.partitions.as_slice() else { panic!("two partitions") };

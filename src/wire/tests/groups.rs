@@ -185,16 +185,32 @@ fn coordinators_are_found_one_by_one_or_together() {
 
 #[test]
 fn all_commits_of_a_group_are_asked_for() {
-    let one = OffsetFetch { groups: ids(&["g"]), require_stable: true };
+    let ask = |names: &[&str]| OffsetFetch { groups: ids(names), partitions: None, require_stable: true };
+    let one = ask(&["g"]);
     for version in 2..=7 {
         let read: kafka::OffsetFetchRequest = as_read_by_a_broker(&one, version);
         assert_eq!((read.group_id.as_str(), read.topics), ("g", None));
         assert_eq!(read.require_stable, version >= 7);
     }
-    let two = OffsetFetch { groups: ids(&["g", "h"]), require_stable: true };
+    let two = ask(&["g", "h"]);
     assert_eq!(unwritable(&two, 7), "the request can't be written: version 7 asks for one group at a time");
     let read: kafka::OffsetFetchRequest = as_read_by_a_broker(&two, 8);
     assert!(read.require_stable && read.groups.iter().all(|group| group.topics.is_none()));
+}
+
+#[test]
+fn partitions_are_named_where_brokers_must_be_told() {
+    let named = ["a", "a", "b"].iter().zip([0, 4, 1]).map(|(topic, number)| TopicPartition::new(*topic, number));
+    let partitions = Some(named.collect());
+    let ask = OffsetFetch { groups: ids(&["g"]), partitions, require_stable: false };
+    let read: kafka::OffsetFetchRequest = as_read_by_a_broker(&ask, 1);
+    let topics = read.topics.expect("topics");
+    let named: Vec<_> = topics.iter().map(|topic| (topic.name.as_str(), topic.partition_indexes.as_slice())).collect();
+    assert_eq!(named, [("a", &[0, 4][..]), ("b", &[1][..])]);
+    let all = OffsetFetch { partitions: None, ..ask };
+    let refused =
+        "the request can't be written: version 1 must name partitions; brokers from 0.10.2 on need not be told";
+    assert_eq!(unwritable(&all, 1), refused);
 }
 
 #[test]

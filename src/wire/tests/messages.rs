@@ -137,7 +137,7 @@ fn list_offsets_is_asked_and_answered_in_every_version() {
         isolation: Isolation::ReadCommitted,
         partitions: vec![partition("t"), partition("u")],
     };
-    for version in versions::<ListOffsets>() {
+    for version in 1..=ListOffsets::VERSIONS.max {
         let read: kafka::ListOffsetsRequest = as_read_by_a_broker(&request, version);
         assert_eq!((read.replica_id.0, read.isolation_level), (-2, i8::from(version >= 2)));
         assert_eq!((read.topics.len(), read.topics[1].name.as_str()), (2, "u"));
@@ -172,6 +172,35 @@ fn an_old_broker_is_never_asked_for_the_largest_timestamp() {
     let expected =
         "the request can't be written: version 6 can't ask for the largest timestamp; brokers from 3.0 on can";
     assert_eq!(unwritable(&request, 6), expected);
+}
+
+#[test]
+fn the_first_version_of_list_offsets_is_these_bytes() {
+    let ask = |timestamp| ListOffsets {
+        replica: BrokerId(-1),
+        isolation: Isolation::ReadCommitted,
+        partitions: vec![ListOffsetsPartition { at: TopicPartition::new("t", 7), leader_epoch: None, timestamp }],
+    };
+    let expected = [
+        &[0xff, 0xff, 0xff, 0xff][..],                     // replica_id
+        &[0, 0, 0, 1],                                     // topics
+        &[0, 1, b't'],                                     // name
+        &[0, 0, 0, 1],                                     // partitions
+        &[0, 0, 0, 7],                                     // partition_index
+        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe], // timestamp
+        &[0, 0, 0, 1],                                     // max_num_offsets
+    ];
+    assert_eq!(written(&ask(-2), 0), expected.concat());
+    let refused =
+        "the request can't be written: version 0 can't look for records by their time; brokers from 0.10.1 on can";
+    assert_eq!(unwritable(&ask(1_700_000_000_000), 0), refused);
+    for (offsets, offset) in [(&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 90][..], 90), (&[0, 0, 0, 0][..], -1)] {
+        let head = [0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1, 0, 0, 0, 7, 0, 0];
+        let read = ListOffsets::decode(0, Bytes::from([&head[..], offsets].concat())).expect("we can read it");
+        let [listed] = read.partitions.as_slice() else { panic!("one partition") };
+        assert_eq!((&listed.at, listed.error), (&TopicPartition::new("t", 7), ErrorCode::NONE));
+        assert_eq!((listed.offset, listed.timestamp), (Offset(offset), -1));
+    }
 }
 
 #[test]

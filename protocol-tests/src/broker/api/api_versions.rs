@@ -1,5 +1,6 @@
 //! ApiVersions. 1 throttle time; 3 flexible, client name, features; 4 features with minimum 0.
-//! A version that is too new is answered in version 0 with UNSUPPORTED_VERSION and the ranges (KIP-511).
+//! A version that is too new is answered in version 0 with UNSUPPORTED_VERSION and the ranges (KIP-511); before that KIP
+//! without them.
 
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
@@ -7,13 +8,15 @@ use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 
 use crate::broker::call::{Call, Step, text};
 use crate::broker::core::Core;
+use crate::broker::version::Version;
 
 pub(crate) fn handle(core: &mut Core, call: &Call, _: ApiVersionsRequest) -> Step {
     call.reply(&response(core))
 }
 
 pub(crate) fn too_new(core: &Core, call: &Call) -> Step {
-    call.reply_in(0, &response(core).with_error_code(ResponseError::UnsupportedVersion.code()))
+    let ranges = if core.version == Version::V0_10 { ApiVersionsResponse::default() } else { response(core) };
+    call.reply_in(0, &ranges.with_error_code(ResponseError::UnsupportedVersion.code()))
 }
 
 fn response(core: &Core) -> ApiVersionsResponse {

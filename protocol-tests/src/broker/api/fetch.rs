@@ -1,21 +1,24 @@
-//! Fetch. 4 isolation level, aborted transactions; 5 log start offset; 7 sessions (KIP-227); 9 leader epochs; 10 zstd;
+//! Fetch. 0 to 2 message sets, no bound for all partitions; 3 that bound, and at least one message; 4 isolation level, aborted transactions; 5 log start offset; 7 sessions (KIP-227); 9 leader epochs; 10 zstd;
 //! 11 rack; 12 flexible, diverging epochs; 13 topics by id; 15 replica id moves to a tag; 16 node endpoints.
 //!
 //! Sessions are refused the polite way: every answer has session id 0, so clients go on with full requests.
 
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::{
     AbortedTransaction, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
 use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, ProducerId};
+use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::access::Operation;
 use crate::broker::batch::{Header, attribute};
-use crate::broker::call::{Call, Step, Wait};
+use crate::broker::call::{Call, Step, Wait, text};
 use crate::broker::codec::Codec;
 use crate::broker::core::Core;
 use crate::broker::topic::Partition;
+use crate::broker::version::Version;
 
 /// fetch.max.bytes of the broker, and of a response.
 const MAX_BYTES: i32 = 55 * 1024 * 1024;
@@ -33,6 +36,72 @@ pub(crate) fn handle(core: &mut Core, call: &Call, request: FetchRequest) -> Ste
     look(core, call, request, deadline)
 }
 
+/// Versions before 4, which kafka-protocol doesn't know. Brokers with record batches would have to convert them.
+pub(crate) fn handle_old(core: &mut Core, call: &Call, mut body: Bytes) -> Step {
+    match read_old(&mut body) {
+        Ok(request) if core.version == Version::V0_10 => handle(core, call, request),
+        _ => Step::Close,
+    }
+}
+
+/// A request of version 0 to 2.
+fn read_old(body: &mut Bytes) -> Result<FetchRequest, bytes::TryGetError> {
+    let request = FetchRequest::default()
+        .with_replica_id(BrokerId(body.try_get_i32()?))
+        .with_max_wait_ms(body.try_get_i32()?)
+        .with_min_bytes(body.try_get_i32()?);
+    let mut topics = Vec::new();
+    for _ in 0..body.try_get_i32()? {
+        let topic = FetchTopic::default().with_topic(old_string(body)?.into());
+        let mut partitions = Vec::new();
+        for _ in 0..body.try_get_i32()? {
+            let partition = FetchPartition::default()
+                .with_partition(body.try_get_i32()?)
+                .with_fetch_offset(body.try_get_i64()?)
+                .with_partition_max_bytes(body.try_get_i32()?);
+            partitions.push(partition);
+        }
+        topics.push(topic.with_partitions(partitions));
+    }
+    Ok(request.with_topics(topics))
+}
+
+/// STRING in the classic encoding.
+pub(super) fn old_string(body: &mut Bytes) -> Result<StrBytes, bytes::TryGetError> {
+    let length = usize::from(body.try_get_u16()?);
+    let mut bytes = vec![0; length.min(body.remaining().saturating_add(1))];
+    body.try_copy_to_slice(&mut bytes)?;
+    Ok(text(String::from_utf8_lossy(&bytes)))
+}
+
+/// STRING and what follows it, the other way round.
+pub(super) fn put_old_string(out: &mut BytesMut, name: &str) {
+    out.put_u16(name.len() as u16);
+    out.put_slice(name.as_bytes());
+}
+
+/// The answer to version 0 to 2.
+fn write_old(version: i16, responses: &[FetchableTopicResponse]) -> BytesMut {
+    let mut out = BytesMut::new();
+    if version >= 1 {
+        out.put_i32(0); // throttle_time_ms
+    }
+    out.put_i32(responses.len() as i32);
+    for topic in responses {
+        put_old_string(&mut out, topic.topic.as_str());
+        out.put_i32(topic.partitions.len() as i32);
+        for partition in &topic.partitions {
+            let records = partition.records.as_deref().unwrap_or_default();
+            out.put_i32(partition.partition_index);
+            out.put_i16(partition.error_code);
+            out.put_i64(partition.high_watermark);
+            out.put_i32(records.len() as i32);
+            out.put_slice(records);
+        }
+    }
+    out
+}
+
 pub(crate) fn resume(core: &mut Core, call: &Call, waiting: Waiting) -> Step {
     if waiting.seen == core.changes && core.now < waiting.deadline {
         return Step::Park(Wait::Fetch(waiting));
@@ -46,14 +115,17 @@ fn look(core: &mut Core, call: &Call, request: FetchRequest, deadline: i64) -> S
         call,
         committed_only: request.isolation_level == 1,
         left: usize::try_from(request.max_bytes.min(MAX_BYTES)).unwrap_or(0),
-        first: true,
+        first: call.version >= 3,
         bytes: 0,
         failed: false,
     };
-    let responses = request.topics.iter().map(|topic| reader.topic(topic)).collect();
+    let responses: Vec<_> = request.topics.iter().map(|topic| reader.topic(topic)).collect();
     let enough = reader.failed || reader.bytes >= usize::try_from(request.min_bytes).unwrap_or(0);
     // A request for nothing is answered at once, like one that can't wait.
     if enough || core.now >= deadline || request.topics.is_empty() {
+        if call.version < 4 {
+            return call.reply_by_hand(&write_old(call.version, &responses));
+        }
         return call.reply(&FetchResponse::default().with_session_id(0).with_responses(responses));
     }
     Step::Park(Wait::Fetch(Waiting { deadline, request, seen: core.changes }))
@@ -160,4 +232,39 @@ impl Reader<'_> {
 /// Clients older than Fetch 10 can't read zstd.
 fn holds_zstd(records: &[u8]) -> bool {
     Header::read(records).is_some_and(|header| header.attributes & attribute::CODEC == Codec::Zstd.id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::legacy::message_set;
+    use crate::broker::{ConnectionId, NewRecord, Outcome};
+
+    /// As real 0.10.0.1 answers: 10 bytes asked for are 10 bytes of the first message.
+    #[test]
+    fn a_first_message_is_cut_before_version_3() {
+        let mut core = Core::new(Version::V0_10, 1, 0);
+        core.create_topic("t", 1, &[]).expect("a topic");
+        assert!(core.append("t", 0, message_set(1, Codec::None, &[NewRecord::new(7, "key", "value")])));
+        let mut frame = BytesMut::new();
+        frame.put_slice(&[0, 1, 0, 2, 0, 0, 0, 9, 0xff, 0xff]); // Fetch, version 2, correlation id 9, no client id
+        frame.put_i32(-1); // replica_id
+        frame.put_i32(0); // max_wait_ms
+        frame.put_i32(1); // min_bytes
+        frame.put_slice(&[0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 1]);
+        frame.put_i32(0); // partition
+        frame.put_i64(0); // fetch_offset
+        frame.put_i32(10); // partition_max_bytes
+        let Outcome::Reply(answer) = core.handle(0, 1, ConnectionId(1), frame.freeze()) else { panic!("no answer") };
+        let expected = [
+            &[0, 0, 0, 9][..],               // correlation id
+            &[0; 4],                         // throttle_time_ms
+            &[0, 0, 0, 1, 0, 1, b't'],       // topic
+            &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0], // partition, error
+            &[0, 0, 0, 0, 0, 0, 0, 1],       // high_watermark
+            &[0, 0, 0, 10],                  // records
+            &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0], // offset 0, and two bytes of the length
+        ];
+        assert_eq!(answer[..], expected.concat());
+    }
 }

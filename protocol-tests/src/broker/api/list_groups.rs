@@ -15,6 +15,7 @@ pub(crate) fn handle(core: &mut Core, call: &Call, request: ListGroupsRequest) -
     let groups = core.groups.iter().filter(|(name, group)| {
         core.coordinator(name) == Some(call.node)
             && core.access.may(Operation::DescribeGroup, name)
+            && (core.lists_empty_groups || group.is_active())
             && wanted(&request.states_filter, group.state())
             && wanted(&request.types_filter, group.kind.name())
     });

@@ -1,8 +1,9 @@
-//! ListOffsets. 1 one offset per partition; 2 isolation level; 4 leader epochs; 6 flexible; 7 the largest timestamp (-3);
+//! ListOffsets. 0 many offsets per partition, by segments; 1 one offset per partition; 2 isolation level; 4 leader epochs; 6 flexible; 7 the largest timestamp (-3);
 //! 8, 9 tiered storage (-4, -5); 10 time-out.
 //!
 //! Replica id -2, the debugging client, sees the log end instead of the high watermark, on any replica.
 
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
@@ -11,6 +12,9 @@ use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use crate::broker::access::Operation;
 use crate::broker::call::{Call, Step};
 use crate::broker::core::Core;
+use crate::broker::version::Version;
+
+use super::fetch::{old_string, put_old_string};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -36,6 +40,46 @@ pub(crate) fn handle(core: &mut Core, call: &Call, request: ListOffsetsRequest) 
         ListOffsetsTopicResponse::default().with_name(topic.name).with_partitions(partitions)
     });
     call.reply(&ListOffsetsResponse::default().with_topics(topics.collect()))
+}
+
+/// Version 0, which kafka-protocol doesn't know.
+pub(crate) fn handle_first(core: &mut Core, call: &Call, mut body: Bytes) -> Step {
+    match first(core, call, &mut body) {
+        Ok(answer) if core.version == Version::V0_10 => call.reply_by_hand(&answer),
+        _ => Step::Close,
+    }
+}
+
+/// A time finds the segments that were written before it; there is one segment, and it was written just now.
+fn first(core: &Core, call: &Call, body: &mut Bytes) -> Result<BytesMut, bytes::TryGetError> {
+    let asker = Asker { debugging: body.try_get_i32()? == DEBUGGING, committed_only: false };
+    let mut out = BytesMut::new();
+    let topics = body.try_get_i32()?;
+    out.put_i32(topics);
+    for _ in 0..topics {
+        let topic = old_string(body)?;
+        let partitions = body.try_get_i32()?;
+        put_old_string(&mut out, &topic);
+        out.put_i32(partitions);
+        for _ in 0..partitions {
+            let asked = ListOffsetsPartition::default()
+                .with_partition_index(body.try_get_i32()?)
+                .with_current_leader_epoch(-1)
+                .with_timestamp(body.try_get_i64()?);
+            let most = body.try_get_i32()?;
+            let found = find(core, call, &asker, &topic, &asked);
+            out.put_i32(asked.partition_index);
+            out.put_i16(found.as_ref().err().map_or(0, ResponseError::code));
+            match found {
+                Ok((_, offset, _)) if asked.timestamp < 0 && most > 0 => {
+                    out.put_i32(1);
+                    out.put_i64(offset);
+                }
+                _ => out.put_i32(0),
+            }
+        }
+    }
+    Ok(out)
 }
 
 struct Asker {

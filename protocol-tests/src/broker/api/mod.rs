@@ -66,6 +66,11 @@ pub(crate) fn dispatch(core: &mut Core, call: &Call, mut body: Bytes) -> Step {
     if call.api == ApiKey::Produce && call.version < 3 {
         return produce::handle_old(core, call, body);
     }
+    match (call.api, call.version) {
+        (ApiKey::Fetch, ..4) => return fetch::handle_old(core, call, body),
+        (ApiKey::ListOffsets, 0) => return list_offsets::handle_first(core, call, body),
+        _ => {}
+    }
     routes! { core, call, body;
         Produce produce ProduceRequest
         Fetch fetch FetchRequest

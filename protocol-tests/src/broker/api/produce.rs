@@ -38,7 +38,7 @@ struct Pending {
 /// Produce 2 differs from 3 by the transactional id in front, and may carry old message formats. Newer brokers advertise
 /// it for old clients and close.
 pub(crate) fn handle_old(core: &mut Core, call: &Call, body: Bytes) -> Step {
-    if call.version != 2 || core.version != Version::V2_8 {
+    if call.version != 2 || core.version == Version::V4_1 {
         return Step::Close;
     }
     let mut widened = BytesMut::from(&(-1_i16).to_be_bytes()[..]);

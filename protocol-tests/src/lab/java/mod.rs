@@ -2,7 +2,7 @@
 //!
 //! It is the independent witness: what it wrote and read was never touched by code of this repository. The sources
 //! beside this file are compiled once against kafka-clients 3.9.1 and kept with the jars; that client speaks to brokers
-//! from 0.11 to 4.3. The same classes run with the 4.3.0 client where a scenario needs what only that one knows.
+//! from 0.10.2 to 4.3. The same classes run with the 4.3.0 client where a scenario needs what only that one knows.
 
 mod hand;
 

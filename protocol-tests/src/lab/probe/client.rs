@@ -68,7 +68,7 @@ impl Client {
     /// # Errors
     /// When no broker answers.
     pub fn metadata(&self, topic: Option<&str>) -> Result<MetadataResponse, Failure> {
-        let all = || MetadataRequest::default().with_topics(None).with_allow_auto_topic_creation(false);
+        let all = || MetadataRequest::default().with_topics(None);
         self.ask(versions::METADATA, &topic.map_or_else(all, of_topic))
     }
 
@@ -132,6 +132,11 @@ impl Client {
             let said = topic.error_message.as_deref().unwrap_or_default();
             accept(&format!("CreateTopics of {name}: {said}"), topic.error_code)?;
         }
+        self.await_topic(name, partitions)
+    }
+
+    /// Waits until every partition of a topic has a leader that serves.
+    pub(crate) fn await_topic(&self, name: &str, partitions: i32) -> Result<(), Failure> {
         wait::attempt(SETTLE, || {
             self.is_known_everywhere(name, partitions)?;
             (0..partitions).try_for_each(|partition| self.end(name, partition).map(drop))
@@ -154,6 +159,11 @@ impl Client {
         let name = Topic::unique("ready").name;
         self.create_topic(&name, 1, 1, &[])?;
         self.delete_topic(&name)
+    }
+
+    /// Whether the cluster has a controller.
+    pub(crate) fn has_controller(&self) -> Result<(), Failure> {
+        self.controller().map(drop)
     }
 
     /// Deletes a topic.
@@ -352,7 +362,7 @@ impl Client {
     fn find_coordinator(&self, key: &str, kind: i8) -> Result<Probe, Failure> {
         wait::attempt(SETTLE, || {
             let request = FindCoordinatorRequest::default().with_key(text(key)).with_key_type(kind);
-            let answer = self.ask(versions::FIND_COORDINATOR, &request)?;
+            let answer = self.ask(versions::FIND_COORDINATOR.max(kind.into()), &request)?;
             accept("FindCoordinator", answer.error_code)?;
             Probe::connect(&format!("{}:{}", &*answer.host, answer.port))
         })
@@ -366,7 +376,7 @@ impl Client {
 
 fn of_topic(name: &str) -> MetadataRequest {
     let topic = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
-    MetadataRequest::default().with_topics(Some(vec![topic])).with_allow_auto_topic_creation(false)
+    MetadataRequest::default().with_topics(Some(vec![topic]))
 }
 
 fn leader(metadata: &MetadataResponse, topic: &str, partition: i32) -> Result<BrokerId, Failure> {

@@ -19,26 +19,26 @@ pub use raw::{Appended, Fetched, Produce};
 use kafka_protocol::messages::{GroupId, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
 
-/// The versions that every broker from 0.11 to 4.3 speaks.
+/// The versions that every broker from 0.11 to 4.3 speaks; those of what a source of 0.10.2 is asked, that one too.
 pub mod versions {
     /// ApiVersions.
     pub const API_VERSIONS: i16 = 0;
-    /// Metadata.
-    pub const METADATA: i16 = 4;
+    /// Metadata. The lab's brokers create no topic for being asked about it.
+    pub const METADATA: i16 = 1;
     /// Produce; zstd needs 7.
     pub const PRODUCE: i16 = 3;
     /// Fetch; zstd needs 10.
     pub const FETCH: i16 = 4;
-    /// ListOffsets.
-    pub const LIST_OFFSETS: i16 = 2;
+    /// ListOffsets; the last stable offset needs 2.
+    pub const LIST_OFFSETS: i16 = 1;
     /// CreateTopics.
     pub const CREATE_TOPICS: i16 = 2;
     /// DeleteTopics.
     pub const DELETE_TOPICS: i16 = 1;
     /// DeleteRecords.
     pub const DELETE_RECORDS: i16 = 0;
-    /// FindCoordinator.
-    pub const FIND_COORDINATOR: i16 = 1;
+    /// FindCoordinator; that of a transaction needs 1.
+    pub const FIND_COORDINATOR: i16 = 0;
     /// OffsetCommit.
     pub const OFFSET_COMMIT: i16 = 2;
     /// OffsetFetch.
@@ -52,11 +52,11 @@ pub mod versions {
     /// EndTxn.
     pub const END_TXN: i16 = 0;
     /// JoinGroup.
-    pub const JOIN_GROUP: i16 = 2;
+    pub const JOIN_GROUP: i16 = 1;
     /// SyncGroup.
-    pub const SYNC_GROUP: i16 = 1;
+    pub const SYNC_GROUP: i16 = 0;
     /// LeaveGroup.
-    pub const LEAVE_GROUP: i16 = 1;
+    pub const LEAVE_GROUP: i16 = 0;
 }
 
 fn text(from: &str) -> StrBytes {

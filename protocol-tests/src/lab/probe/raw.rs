@@ -261,7 +261,7 @@ impl Probe {
             .with_replica_id(replica)
             .with_isolation_level(i8::from(committed))
             .with_topics(vec![wanted]);
-        let answer = self.call(versions::LIST_OFFSETS, &request)?;
+        let answer = self.call(if committed { 2 } else { versions::LIST_OFFSETS }, &request)?;
         let found = answer.topics.into_iter().flat_map(|topic| topic.partitions).next();
         let found = found.ok_or_else(|| Failure::Broken("a ListOffsets answer without the partition".into()))?;
         accept(&format!("ListOffsets of {topic}/{partition}"), found.error_code)?;

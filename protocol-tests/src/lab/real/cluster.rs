@@ -100,6 +100,11 @@ impl Cluster {
         self.spec.version
     }
 
+    /// Where a broker keeps its logs.
+    pub fn data(&self, index: usize) -> PathBuf {
+        self.node(index).home.data.clone()
+    }
+
     /// Kills a broker with SIGKILL; its data stays.
     pub fn kill(&self, index: usize) {
         if let Some(keeper) = self.node(index).running.take() {
@@ -195,7 +200,8 @@ impl Cluster {
         Keeper::start("java", &line, &home.data, &home.log)
     }
 
-    /// Ready is: every broker that was started is alive and knows all others, and a topic can be created.
+    /// Ready is: every broker that was started is alive and knows all others, and a topic can be created (before 0.11,
+    /// where the probe can't create one: there is a controller).
     fn await_ready(&self) -> Result<(), String> {
         let started: Vec<usize> = (0..self.nodes.len()).filter(|index| self.node(*index).running.is_some()).collect();
         let fatal = wait::attempt(READY, || {
@@ -205,7 +211,10 @@ impl Cluster {
                 }
                 Probe::connect(&self.address(*index))?.sees(started.len())?;
             }
-            Client::new(&self.bootstrap()).can_create_topics().map(|()| None)
+            let client = Client::new(&self.bootstrap());
+            let ready =
+                if self.spec.version.has_batches() { client.can_create_topics() } else { client.has_controller() };
+            ready.map(|()| None)
         });
         match fatal {
             Ok(None) => Ok(()),

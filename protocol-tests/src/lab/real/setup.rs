@@ -57,6 +57,8 @@ pub(super) fn write_broker(node: &Node<'_>, home: &Home) -> Result<(), String> {
     set("controlled.shutdown.enable", "false");
     // The default allocates 128 MiB before the first record.
     set("log.cleaner.dedupe.buffer.size", "4194304");
+    // The default lets a log wait 15 s before the cleaner looks again.
+    set("log.cleaner.backoff.ms", "200");
     set("num.network.threads", "2");
     set("num.io.threads", "4");
     if let Some(zookeeper) = node.zookeeper {

@@ -61,6 +61,17 @@ fn what_could_not_be_seen_is_said() {
 }
 
 #[test]
+fn a_source_that_is_too_old_to_tell_configs_is_no_question_of_rights() {
+    let mut scene = example();
+    scene.survey.source.tells_configs = false;
+    let names: Vec<_> = scene.survey.source.topics.keys().cloned().collect();
+    names.iter().for_each(|name| scene.source(name.as_str()).configs = None);
+    let hidden = said(&scene.plan(), WarningCode::ConfigsHidden);
+    assert_eq!(hidden.len(), 1, "{hidden:?}");
+    assert!(hidden[0].contains("too old") && hidden[0].contains("by hand"), "{hidden:?}");
+}
+
+#[test]
 fn a_changelog_that_stays_behind_is_named_with_its_application() {
     let mut scene = Scene::new().topic("in", &[(0, 9)]).group("app", &[("in", 0, 1)]).group("app-2", &[("in", 0, 1)]);
     for name in ["app-store-changelog", "app-2-store-changelog", "unrelated-changelog", "appchangelog"] {

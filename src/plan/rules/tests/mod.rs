@@ -3,9 +3,11 @@
 mod activity;
 mod age;
 mod bounds;
+mod codecs;
 mod properties;
 mod select;
 mod target;
+mod transactions;
 
 use crate::kafka::{PartitionId, TopicName};
 use crate::plan::{LanePlan, Plan, WarningCode};

@@ -166,17 +166,6 @@ fn an_old_message_format_stops_a_run_where_the_broker_heeds_it() {
     assert_eq!(refused(&broker("2.8-IV1").plan()), ["target_format"]);
     assert!(refused(&broker("3.9-IV0").plan()).is_empty(), "from 3.0 on it is ignored");
     assert!(refused(&waiting().target_configs("t", &configs).plan()).is_empty(), "nothing is concluded from nothing");
-    let mut ancient = waiting();
-    ancient.survey.target.produce_version = 2;
-    assert_eq!(refused(&ancient.plan()), ["target_format"]);
-}
-
-#[test]
-fn zstd_stops_a_run_towards_a_target_that_does_not_know_it() {
-    let mut scene = waiting().source_configs("t", &[("compression.type", "zstd")]);
-    assert!(refused(&scene.plan()).is_empty());
-    scene.survey.target.produce_version = 5;
-    assert_eq!(refused(&scene.plan()), ["codec_unsupported"]);
 }
 
 #[test]

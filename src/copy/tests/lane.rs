@@ -1,78 +1,11 @@
-//! A lane's whole life without a broker: events in, actions out.
+//! The order of things, and what the answers prove.
 
-use std::time::Duration;
+use bytes::Bytes;
 
 use super::*;
-use crate::batch::Codec;
-use crate::batch::testing::{Model, altered, batch, consumed, sent};
-use crate::cluster::retry::RetryPolicy;
-use crate::kafka::{ProducerEpoch, ProducerId, Sequence};
-
-const NOW: Duration = Duration::from_secs(1);
-const OLD: i64 = 1_000;
-
-/// Records `from..to`, all of the same time.
-fn records(from: i64, to: i64, timestamp: i64) -> Vec<u8> {
-    let model = |offset: i64| Model {
-        offset: offset - from,
-        timestamp,
-        key: None,
-        value: Some(offset.to_string().into_bytes()),
-        headers: Vec::new(),
-    };
-    batch(&(from..to).map(model).collect::<Vec<_>>(), from, Codec::None)
-}
-
-fn lane(start: i64, end: i64) -> Lane {
-    Lane::new(LaneSetup {
-        at: TopicPartition::new("orders", 0),
-        span: Span::new(start, end),
-        stamp: Stamp { producer: ProducerId(7), epoch: ProducerEpoch(0), sequence: Sequence(0) },
-        target_end: Offset(100),
-        depth: 3,
-        old_before: OLD,
-        rules: Rules::default(),
-        patience: Patience::new(RetryPolicy::default(), 1),
-    })
-}
-
-fn fetched(lane: &mut Lane, batches: &[Vec<u8>]) {
-    lane.on(NOW, Event::Fetched { records: batches.concat().into(), aborted: Vec::new(), crowded: false });
-}
-
-fn appended(lane: &mut Lane, base: i64) {
-    lane.on(NOW, Event::Produced(ProduceResult::Appended { base: Offset(base) }));
-}
-
-fn refused(lane: &mut Lane, code: ErrorCode) {
-    lane.on(NOW, Event::Produced(ProduceResult::Refused { code, message: None }));
-}
-
-fn fetch(lane: &mut Lane) -> Offset {
-    match lane.next(NOW) {
-        Some(Action::Fetch { from, .. }) => from,
-        other => panic!("a fetch is due, not {other:?}"),
-    }
-}
-
-fn produce(lane: &mut Lane) -> Outgoing {
-    match lane.next(NOW) {
-        Some(Action::Produce(batch)) => batch,
-        other => panic!("a batch is due, not {other:?}"),
-    }
-}
-
-fn finish(lane: &mut Lane) -> LaneEnd {
-    match lane.next(NOW) {
-        Some(Action::Finish(end)) => end,
-        other => panic!("the end is due, not {other:?}"),
-    }
-}
-
-fn nothing(lane: &mut Lane) {
-    let action = lane.next(NOW);
-    assert!(action.is_none(), "{action:?}");
-}
+use crate::batch::testing::{altered, consumed, sent};
+use crate::cluster::AbortedTransaction;
+use crate::copy::LaneProblem;
 
 #[test]
 fn a_lane_copies_its_span_and_counts_what_the_target_took() {
@@ -350,14 +283,52 @@ fn an_end_that_was_compacted_away_is_reached_by_the_next_batch() {
 }
 
 #[test]
+fn an_end_that_was_compacted_away_in_front_of_an_open_transaction_is_seen_by_looking_beyond() {
+    for damaged in [false, true] {
+        let mut lane = lane(0, 5);
+        loop {
+            match lane.next(NOW) {
+                Some(Action::Fetch { beyond: false, .. }) => fetched(&mut lane, &[]),
+                Some(Action::Fetch { from, beyond: true, .. }) => {
+                    assert_eq!(from, Offset(0));
+                    let mut open = records(5, 6, OLD);
+                    *open.last_mut().expect("bytes") ^= u8::from(damaged);
+                    fetched(&mut lane, &[open]);
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(finish(&mut lane), LaneEnd::Copied);
+        assert_eq!((lane.written(), lane.tally().passed.batches), (Span::new(100, 100), 0));
+    }
+}
+
+#[test]
+fn what_lies_beyond_the_last_stable_offset_is_never_copied() {
+    let mut lane = lane(0, 5);
+    for _ in 0..100 {
+        match lane.next(NOW) {
+            Some(Action::Fetch { beyond: false, .. }) => fetched(&mut lane, &[]),
+            Some(Action::Fetch { beyond: true, .. }) => fetched(&mut lane, &[records(3, 5, OLD)]),
+            Some(Action::Finish(LaneEnd::Failed(LaneProblem::NoRecords { .. }))) => return,
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it never gave up");
+}
+
+#[test]
 fn damaged_bytes_stop_the_lane_at_their_offset() {
     let mut lane = lane(0, 5);
     fetch(&mut lane);
     let mut damaged = records(2, 5, OLD);
     damaged[16] = 9; // a magic that no Kafka has
-    fetched(&mut lane, &[records(0, 2, OLD), damaged]);
+    fetched(&mut lane, &[records(0, 2, OLD), damaged.clone()]);
     produce(&mut lane);
     appended(&mut lane, 100);
+    assert_eq!(fetch(&mut lane), Offset(2));
+    fetched(&mut lane, &[damaged]);
     let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("damage") };
     assert!(matches!(problem, LaneProblem::Corrupt { offset: Offset(2), .. }), "{problem}");
 }

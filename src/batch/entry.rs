@@ -1,0 +1,81 @@
+//! What follows each other in a log, whichever format it is of, and the records in it.
+
+use crate::batch::codec::Codec;
+use crate::batch::error::BatchError;
+use crate::batch::legacy::{MessageSet, Messages, OpenSet};
+use crate::batch::pieces::RawBatch;
+use crate::batch::records::{Opened, Record, Records, open};
+use crate::kafka::Offset;
+
+/// A record batch, or a message set of an old format.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    /// A record batch of magic 2.
+    Batch(RawBatch),
+    /// A message set of magic 0 or 1.
+    Set(MessageSet),
+}
+
+impl Entry {
+    /// The offset behind it.
+    pub fn next_offset(&self) -> Offset {
+        match self {
+            Self::Batch(batch) => batch.header().next_offset(),
+            Self::Set(set) => set.next_offset(),
+        }
+    }
+
+    /// Bytes of the whole entry as the source stored it.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Batch(batch) => batch.bytes().len(),
+            Self::Set(set) => set.size(),
+        }
+    }
+
+    pub(super) fn codec(&self) -> Result<Codec, BatchError> {
+        match self {
+            Self::Batch(batch) => batch.codec(),
+            Self::Set(set) => Ok(set.codec()),
+        }
+    }
+
+    pub(super) fn open(&self, cap: usize) -> Result<OpenEntry, BatchError> {
+        match self {
+            Self::Batch(batch) => open(batch, cap).map(OpenEntry::Batch),
+            Self::Set(set) => set.open(cap).map(OpenEntry::Set),
+        }
+    }
+}
+
+/// An entry whose records are decompressed.
+pub(super) enum OpenEntry {
+    Batch(Opened),
+    Set(OpenSet),
+}
+
+impl OpenEntry {
+    pub(super) fn records(&self) -> EntryRecords<'_> {
+        match self {
+            Self::Batch(opened) => EntryRecords::Batch(opened.records()),
+            Self::Set(opened) => EntryRecords::Set(opened.messages()),
+        }
+    }
+}
+
+/// The records of an entry in their order.
+pub(super) enum EntryRecords<'a> {
+    Batch(Records<'a>),
+    Set(Messages<'a>),
+}
+
+impl<'a> Iterator for EntryRecords<'a> {
+    type Item = Result<Record<'a>, BatchError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Batch(records) => records.next(),
+            Self::Set(messages) => messages.next(),
+        }
+    }
+}

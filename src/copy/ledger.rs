@@ -1,0 +1,105 @@
+//! What became of each batch that was read, until the lane is past it for good.
+//!
+//! A lane may go back: what was read ahead is dropped when it stops or must cut its batches anew. The result counts each
+//! batch of the source once, by what became of it in the end.
+
+use std::collections::VecDeque;
+
+use super::tally::Tally;
+use crate::batch::{DropReason, RewriteReason};
+use crate::kafka::Offset;
+
+/// What became of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Fate {
+    Passed,
+    Rewritten(RewriteReason),
+    Dropped(DropReason),
+}
+
+/// A batch that was read and is not settled.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// The offset behind the batch, or the lane's end if that comes before.
+    end: Offset,
+    bytes: usize,
+    fate: Fate,
+}
+
+/// A lane's batches by verdict.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ledger {
+    open: VecDeque<Entry>,
+    settled: Tally,
+}
+
+impl Ledger {
+    /// A batch of `bytes` that ends at `end`, behind all that were added before.
+    pub(super) fn add(&mut self, end: Offset, bytes: usize, fate: Fate) {
+        self.open.push_back(Entry { end, bytes, fate });
+    }
+
+    /// Something else became of the batch that ends at `end`: `None` where nothing did.
+    pub(super) fn amend(&mut self, end: Offset, fate: Option<Fate>) {
+        let Some(place) = self.open.iter().rposition(|entry| entry.end == end) else { return };
+        match (fate, self.open.get_mut(place)) {
+            (Some(fate), Some(entry)) => entry.fate = fate,
+            _ => drop(self.open.remove(place)),
+        }
+    }
+
+    /// The lane reads again from `offset` on.
+    pub(super) fn rewind(&mut self, offset: Offset) {
+        while self.open.pop_back_if(|entry| entry.end > offset).is_some() {}
+    }
+
+    /// The lane will not come back behind `offset`.
+    pub(super) fn settle(&mut self, offset: Offset) {
+        while let Some(entry) = self.open.pop_front_if(|entry| entry.end <= offset) {
+            let volume = match entry.fate {
+                Fate::Passed => &mut self.settled.passed,
+                Fate::Rewritten(reason) => self.settled.rewritten.entry(reason.as_str()).or_default(),
+                Fate::Dropped(reason) => self.settled.dropped.entry(reason.as_str()).or_default(),
+            };
+            volume.add(entry.bytes);
+        }
+    }
+
+    /// What is settled.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_again_counts_once_and_by_its_last_fate() {
+        let mut ledger = Ledger::default();
+        ledger.add(Offset(10), 100, Fate::Passed);
+        ledger.add(Offset(20), 200, Fate::Rewritten(RewriteReason::Join));
+        ledger.add(Offset(30), 300, Fate::Dropped(DropReason::Control));
+        ledger.settle(Offset(10));
+        ledger.rewind(Offset(15));
+        ledger.add(Offset(20), 200, Fate::Rewritten(RewriteReason::TooLarge));
+        ledger.add(Offset(30), 300, Fate::Rewritten(RewriteReason::Join));
+        ledger.add(Offset(31), 1, Fate::Passed);
+        ledger.amend(Offset(30), Some(Fate::Passed));
+        ledger.amend(Offset(31), None);
+        ledger.settle(Offset(31));
+        let tally = ledger.tally();
+        assert_eq!((tally.passed.batches, tally.passed.bytes), (2, 400));
+        assert_eq!(tally.rewritten.keys().copied().collect::<Vec<_>>(), ["too_large"]);
+        assert!(tally.dropped.is_empty());
+    }
+
+    #[test]
+    fn what_the_lane_is_not_past_does_not_count() {
+        let mut ledger = Ledger::default();
+        ledger.add(Offset(10), 100, Fate::Passed);
+        ledger.settle(Offset(9));
+        assert_eq!(ledger.tally(), &Tally::default());
+    }
+}

@@ -1,0 +1,28 @@
+//! Stretches of the source that a lane left out although they were to be moved.
+
+use crate::kafka::Span;
+
+/// A stretch of the source that is not on the target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Skipped {
+    /// Its source offsets, end exclusive.
+    pub span: Span,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// Why a stretch was left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SkipReason {
+    /// Its bytes are not those that were written, and the operator wants to copy around such batches.
+    Corrupt,
+}
+
+impl SkipReason {
+    /// The name in results; it stays as it is.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
