@@ -1,5 +1,7 @@
-//! What kferry is tested with: the embedded broker, the lab for real Apache Kafka, and the scenarios' tools.
+//! What kferry is tested with: the embedded broker, the lab for real Apache Kafka, the scenarios' tools, and logs made up
+//! at random.
 
 pub mod broker;
 pub mod example;
 pub mod lab;
+pub mod model;
