@@ -1,0 +1,8 @@
+//! A lane over message sets of magic 0 and 1: see `kferry_fuzz::lane`.
+#![no_main]
+
+use kferry_fuzz::items::Formats;
+use kferry_fuzz::lane::drive;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| drive(data, Formats::Old));
