@@ -219,7 +219,7 @@ impl Engine {
             while let Some(action) = self.slots[lane].lane.next(now) {
                 match action {
                     Action::Fetch { from, first, needed, beyond } => {
-                        self.ask(Ask { lane, from, needed, beyond }, first || beyond);
+                        self.ask(Ask { lane, from, needed, beyond }, first);
                     }
                     Action::Produce(batch) => {
                         self.slots[lane].pending.push_back(batch);

@@ -25,6 +25,9 @@ pub(super) struct Ask {
 /// The lanes that wait for one source broker, in turn.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
+    /// Those that look beyond the last stable offset. Each gets a request of its own: its isolation is the request's, and
+    /// no other lane may be shown open or aborted transactions.
+    beyond: VecDeque<Ask>,
     first: VecDeque<Ask>,
     waiting: VecDeque<Ask>,
     pub(super) under_way: usize,
@@ -32,27 +35,28 @@ pub(super) struct Asks {
 
 impl Asks {
     /// The lane waits for its turn; `first`: in front of the others, because the last answer had no room for it. Among
-    /// such lanes, too, who came first is served first. Who looks beyond the last stable offset is always one of them.
+    /// such lanes, too, who came first is served first.
     pub(super) fn push(&mut self, ask: Ask, first: bool) {
-        if first {
-            self.first.push_back(ask);
-        } else {
-            self.waiting.push_back(ask);
-        }
+        let queue = match (ask.beyond, first) {
+            (true, _) => &mut self.beyond,
+            (false, true) => &mut self.first,
+            (false, false) => &mut self.waiting,
+        };
+        queue.push_back(ask);
     }
 
     /// Whether another request may go out.
     pub(super) fn is_ready(&self) -> bool {
-        !(self.first.is_empty() && self.waiting.is_empty()) && self.under_way < FETCHES
+        let is_idle = self.beyond.is_empty() && self.first.is_empty() && self.waiting.is_empty();
+        !is_idle && self.under_way < FETCHES
     }
 
     /// The lanes of the next request.
     pub(super) fn request(&mut self) -> Vec<Ask> {
-        if let Some(beyond) = self.first.pop_front_if(|ask| ask.beyond) {
+        if let Some(beyond) = self.beyond.pop_front() {
             return vec![beyond];
         }
-        let next = || self.first.pop_front_if(|ask| !ask.beyond).or_else(|| self.waiting.pop_front());
-        std::iter::from_fn(next).take(PARTITIONS).collect()
+        std::iter::from_fn(|| self.first.pop_front().or_else(|| self.waiting.pop_front())).take(PARTITIONS).collect()
     }
 }
 
@@ -74,12 +78,16 @@ mod tests {
 
     #[test]
     fn a_lane_that_looks_beyond_the_last_stable_offset_is_asked_for_alone() {
-        let mut asks = Asks::default();
-        for (lane, beyond) in [(0, false), (1, true), (2, false)] {
-            asks.push(Ask { lane, from: Offset(0), needed: 0, beyond }, true);
+        // Whichever way it came: a lane that is sent to another broker is queued there without precedence.
+        for first in [true, false] {
+            let mut asks = Asks::default();
+            for (lane, beyond) in [(0, false), (1, true), (2, false), (3, true)] {
+                asks.push(Ask { lane, from: Offset(0), needed: 0, beyond }, first);
+            }
+            let lanes = |asks: &mut Asks| asks.request().iter().map(|ask| ask.lane).collect::<Vec<usize>>();
+            assert_eq!([lanes(&mut asks), lanes(&mut asks), lanes(&mut asks)], [vec![1], vec![3], vec![0, 2]]);
+            assert!(!asks.is_ready());
         }
-        let lanes = |asks: &mut Asks| asks.request().iter().map(|ask| ask.lane).collect::<Vec<usize>>();
-        assert_eq!([lanes(&mut asks), lanes(&mut asks), lanes(&mut asks)], [vec![0], vec![1], vec![2]]);
     }
 
     #[test]

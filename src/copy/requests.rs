@@ -45,8 +45,10 @@ pub(super) fn fetch_request(
         offset: ask.from,
         max_bytes: PARTITION_BYTES.min(bytes(max_bytes)).max(bytes(ask.needed)),
     };
-    let beyond = asks.iter().any(|ask| ask.beyond);
-    let isolation = if beyond { Isolation::ReadUncommitted } else { Isolation::ReadCommitted };
+    let isolation = match asks {
+        [Ask { beyond: true, .. }] => Isolation::ReadUncommitted,
+        _ => Isolation::ReadCommitted,
+    };
     FetchRequest {
         max_wait: MAX_WAIT,
         min_bytes: 1,
@@ -131,6 +133,16 @@ pub(super) async fn leaders(cluster: Cluster, side: Side, lanes: Vec<usize>, top
 mod tests {
     use super::*;
     use crate::kafka::Offset;
+
+    #[test]
+    fn only_a_lane_that_is_asked_for_alone_may_see_open_transactions() {
+        let ask = |lane, beyond| Ask { lane, from: Offset(0), needed: 0, beyond };
+        let isolation =
+            |asks: &[Ask]| fetch_request(asks, 1, "", |lane| TopicPartition::new("t", lane as i32)).isolation;
+        assert_eq!(isolation(&[ask(0, true)]), Isolation::ReadUncommitted);
+        assert_eq!(isolation(&[ask(0, false)]), Isolation::ReadCommitted);
+        assert_eq!(isolation(&[ask(0, false), ask(1, true)]), Isolation::ReadCommitted);
+    }
 
     #[test]
     fn brokers_that_limit_partitions_only_are_not_asked_for_more_than_the_whole() {
