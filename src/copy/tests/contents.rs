@@ -247,3 +247,14 @@ fn a_tiny_batch_that_holds_very_much_passes_as_it_is() {
     assert_eq!(finish(&mut lane), LaneEnd::Copied);
     assert_eq!((lane.tally().passed.batches, lane.tally().rewritten.len()), (3, 0));
 }
+
+#[test]
+fn a_sequence_out_of_order_is_unclear_unless_a_batch_before_it_was_refused() {
+    let mut lane = lane(0, 2);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 2, OLD)]);
+    produce(&mut lane);
+    out_of_order(&mut lane);
+    let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("nobody knows whether it is there") };
+    assert!(matches!(problem, LaneProblem::Unclear { span, .. } if span == Span::new(0, 2)), "{problem}");
+}
