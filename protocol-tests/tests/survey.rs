@@ -15,6 +15,7 @@ use kferry::plan::survey::{Reached, survey};
 use kferry::plan::{Plan, Reason, Rules, Survey, plan};
 use kferry::topics::{LeftOutBecause, Mirrored, TopicsError, create, finish};
 use protocol_tests::broker::batch::attribute;
+use protocol_tests::broker::faults::{Action, Rule as Fault};
 use protocol_tests::broker::serve::now_ms;
 use protocol_tests::broker::{Codec, Embedded, NewRecord, Operation, RecordBatchBuilder, Version};
 
@@ -412,4 +413,27 @@ fn one_cluster_by_two_names_is_noticed() {
     let source = start(Version::V4_1, 1);
     let (_, plan) = planned(&source, &source);
     assert_eq!(codes(&plan), ["same_cluster"]);
+}
+
+#[test]
+fn a_target_whose_brokers_do_not_create_topics_can_be_planned_for() {
+    let (source, target) = (start(Version::V4_1, 1), start(Version::V4_1, 1));
+    for cluster in [&source, &target] {
+        make(cluster, "orders", 1, &[]);
+    }
+    fill(&source, "orders", 0, 5, now_ms());
+    commit(&source, "billing", "orders", 0, 0);
+    // In the list of versions another API stands in the place of CreateTopics.
+    let create_topics = ApiKey::CreateTopics as i16;
+    let hidden = Action::reply(move |answer| {
+        let listed = [&create_topics.to_be_bytes()[..], &[0, 2, 0, 7]].concat();
+        let at = answer.windows(listed.len()).position(|window| window == listed).expect("CreateTopics is listed");
+        let mut changed = answer.to_vec();
+        changed[at..at + 2].copy_from_slice(&9_999_i16.to_be_bytes());
+        changed.into()
+    });
+    target.with_core(|core| core.faults.add(Fault::api(ApiKey::ApiVersions).times(u32::MAX), hidden));
+    let (seen, plan) = planned(&source, &target);
+    assert_eq!(seen.target.create_topics_version, 0);
+    assert_eq!(plan.totals().records, 5);
 }

@@ -19,7 +19,7 @@ use crate::cluster::{
     Cluster, ClusterError, Configs, Edge, ErrorKind, GroupDescription, ListedOffset, Moment, Topic, Topics, Use,
 };
 use crate::config::Endpoint;
-use crate::kafka::{ErrorCode, GroupId, Offset, Retry, TopicName, TopicPartition};
+use crate::kafka::{BrokerId, ErrorCode, GroupId, Offset, Retry, TopicName, TopicPartition};
 use crate::topics::codecs;
 use crate::wire::ApiKey;
 
@@ -106,22 +106,15 @@ fn unless_refused<T>(answer: Result<T, ClusterError>) -> Result<Result<T, ErrorC
 
 /// Whether a broker is as old as 0.10.0: the only release that has Metadata up to version 1.
 async fn is_0_10_0(source: &Cluster) -> Result<bool, ClusterError> {
-    for broker in source.brokers() {
-        if source.connection(broker.id, Use::Control(0)).await?.version(ApiKey::Metadata) == Ok(1) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(needed(source, ApiKey::Metadata).await? == 1)
 }
 
 /// Whether all brokers can tell configurations.
 async fn tells_configs(source: &Cluster) -> Result<bool, ClusterError> {
-    for broker in source.brokers() {
-        if source.connection(broker.id, Use::Control(0)).await?.version(ApiKey::DescribeConfigs).is_err() {
-            return Ok(false);
-        }
+    match needed(source, ApiKey::DescribeConfigs).await {
+        Err(ClusterError { kind: ErrorKind::Version(_), .. }) => Ok(false),
+        version => version.map(|_| true),
     }
-    Ok(true)
 }
 
 /// The source's groups, and why the list may lack some.
@@ -171,12 +164,7 @@ async fn groups(source: &Cluster, rules: &Rules<'_>) -> Result<(Vec<Group>, Opti
 
 /// What is known of a group that is asked about although no broker lists it.
 fn unlisted_group() -> crate::cluster::Group {
-    crate::cluster::Group {
-        protocol_type: String::new(),
-        state: None,
-        kind: None,
-        coordinator: crate::kafka::BrokerId(-1),
-    }
+    crate::cluster::Group { protocol_type: String::new(), state: None, kind: None, coordinator: BrokerId(-1) }
 }
 
 /// Brokers before 3.8 do not tell the kind; those that have another one than the classic do.
@@ -276,7 +264,7 @@ async fn target_facts(target: Reached<'_>) -> Result<TargetFacts, ClusterError> 
     for configs in configs.into_values() {
         broker_configs.extend(unless_refused(configs)?);
     }
-    let produce_version = version(cluster, ApiKey::Produce).await?;
+    let produce_version = needed(cluster, ApiKey::Produce).await?;
     Ok(TargetFacts {
         identity: identity(target),
         codecs: codecs(produce_version, &broker_configs),
@@ -303,8 +291,16 @@ async fn moved(target: &Cluster) -> Result<BTreeMap<TopicPartition, BTreeSet<Gro
     Ok(moved)
 }
 
-/// The newest version of an API that all brokers speak; an error where one has none in common with kferry.
+/// The newest version of an API that all brokers speak; 0 where one has none in common with kferry.
 async fn version(cluster: &Cluster, api: ApiKey) -> Result<i16, ClusterError> {
+    match needed(cluster, api).await {
+        Err(ClusterError { kind: ErrorKind::Version(_), .. }) => Ok(0),
+        version => version,
+    }
+}
+
+/// The same, where nothing can be done without it: an error where one has none.
+async fn needed(cluster: &Cluster, api: ApiKey) -> Result<i16, ClusterError> {
     let mut lowest = i16::MAX;
     for broker in cluster.brokers() {
         lowest = lowest.min(cluster.connection(broker.id, Use::Control(0)).await?.needed(api)?);
