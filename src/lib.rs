@@ -12,6 +12,7 @@
 //! - [`cluster`]: a Kafka cluster as its clients see it: metadata, coordinators, the calls, the one retry rule
 //! - [`topics`]: what the target's topics must look like, and making them
 //! - [`plan`]: the survey of both clusters and the rules that turn it into a plan
+//! - [`state`]: what a migration remembers, kept on the target
 //! - [`copy`]: one state machine per partition, and the engine that serves them all
 //! - [`verify`]: proof that what was written is what was read
 //! - [`migrate`]: the story of a run, from preflight to outcome
@@ -30,6 +31,7 @@ pub mod migrate;
 pub mod net;
 pub mod plan;
 pub mod report;
+pub mod state;
 pub mod topics;
 pub mod verify;
 pub mod wire;

@@ -20,11 +20,11 @@ use super::patience::Patience;
 use super::progress::Progress;
 use super::requests::Done;
 use super::routes::Routes;
-use super::skipped::Skipped;
 use super::tally::Tally;
 use crate::batch::Outgoing;
 use crate::cluster::Cluster;
 use crate::kafka::{BrokerId, Span, TopicPartition};
+use crate::state::Skipped;
 
 mod traffic;
 

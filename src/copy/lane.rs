@@ -12,12 +12,12 @@ use super::answer::ProduceResult;
 use super::error::LaneProblem;
 use super::patience::Patience;
 use super::reader::Reader;
-use super::skipped::Skipped;
 use super::tally::Tally;
 use super::writer::{TooLarge, Writer};
 use crate::batch::{Outgoing, Rules};
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{ErrorCode, Offset, Retry, Span, Stamp, TopicPartition};
+use crate::state::Skipped;
 
 /// A lane with fewer bytes than this waiting to be written asks for more.
 const READ_AHEAD: usize = 512 * 1024;

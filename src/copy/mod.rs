@@ -21,7 +21,6 @@ mod progress;
 mod reader;
 mod requests;
 mod routes;
-mod skipped;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -33,5 +32,4 @@ pub use error::LaneProblem;
 pub use lane::{Action, Event, Lane, LaneEnd, LaneSetup};
 pub use patience::Patience;
 pub use progress::Progress;
-pub use skipped::{SkipReason, Skipped};
 pub use tally::{Tally, Volume};

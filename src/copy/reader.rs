@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::error::LaneProblem;
 use super::ledger::{Fate, Ledger};
-use super::skipped::{SkipReason, Skipped};
 use super::tally::Tally;
 use crate::batch::{
     self, BatchError, BatchErrorKind, Broken, DropReason, Entry, Judge, Made, MessageSet, Outgoing, Piece, RawBatch,
@@ -12,6 +11,7 @@ use crate::batch::{
 };
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{Offset, Span};
+use crate::state::{SkipReason, Skipped};
 
 /// How often in a row the source may answer without a whole batch below the lane's end, although nothing in front of
 /// the lane in the request had taken the space: a broker gives the first partition that has records a whole batch,

@@ -8,7 +8,7 @@ pub mod ids;
 pub mod units;
 
 pub use code::{ErrorCode, Retry};
-pub use cursor::{Cursor, CursorError};
+pub use cursor::{Cursor, CursorError, put_varint, varint_len};
 pub use ids::{
     BrokerId, GroupId, HostPort, LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Sequence, Side, Span,
     Stamp, TopicId, TopicName, TopicPartition,

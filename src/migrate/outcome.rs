@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::copy::{Copied, LaneEnd, Skipped, Tally};
+use crate::copy::{Copied, LaneEnd, Tally};
 use crate::kafka::{Span, TopicPartition};
 use crate::plan::Warning;
 use crate::plan::facts::ClusterIdentity;
+use crate::state::Skipped;
 use crate::verify::{Difference, Level};
 
 /// How a run ended as a whole.

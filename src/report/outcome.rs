@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::table::{many, table};
-use crate::copy::{Skipped, Volume};
+use crate::copy::Volume;
 use crate::kafka::units::{Bytes, Count, Span};
 use crate::migrate::{Ended, LaneOutcome, Outcome};
+use crate::state::Skipped;
 use crate::verify::Level;
 
 /// So many partitions are shown one by one.
@@ -147,9 +148,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::copy::{LaneEnd, LaneProblem, SkipReason, Tally};
+    use crate::copy::{LaneEnd, LaneProblem, Tally};
     use crate::kafka::{Offset, Span as Offsets, TopicPartition};
     use crate::plan::facts::ClusterIdentity;
+    use crate::state::SkipReason;
 
     fn lane(partition: i32, end: LaneEnd) -> LaneOutcome {
         let mut tally = Tally::default();

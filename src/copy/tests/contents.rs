@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::batch::testing::{altered, consumed, sent};
-use crate::copy::{LaneProblem, SkipReason, Skipped};
+use crate::copy::LaneProblem;
+use crate::state::{SkipReason, Skipped};
 
 /// A lane that joins its batches and may copy around damage.
 fn joining(start: i64, end: i64, skip_corrupt: bool) -> Lane {

@@ -5,9 +5,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::plan::{ClusterDoc, WarningDoc};
-use crate::copy::{Skipped, Tally, Volume};
+use crate::copy::{Tally, Volume};
 use crate::migrate::{Ended, LaneOutcome, Outcome};
 use crate::plan::facts::ClusterIdentity;
+use crate::state::Skipped;
 
 /// The result of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
