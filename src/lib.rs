@@ -13,6 +13,7 @@
 //! - [`topics`]: what the target's topics must look like, and making them
 //! - [`plan`]: the survey of both clusters and the rules that turn it into a plan
 //! - [`state`]: what a migration remembers, kept on the target
+//! - [`offsets`]: where each group goes on reading on the target
 //! - [`copy`]: one state machine per partition, and the engine that serves them all
 //! - [`verify`]: proof that what was written is what was read
 //! - [`migrate`]: the story of a run, from preflight to outcome
@@ -29,6 +30,7 @@ pub mod copy;
 pub mod kafka;
 pub mod migrate;
 pub mod net;
+pub mod offsets;
 pub mod plan;
 pub mod report;
 pub mod state;

@@ -16,7 +16,8 @@ use kafka_protocol::protocol::Decodable;
 use kferry::batch::Piece;
 use kferry::wire::messages::{
     AlterConfigs, ApiVersions, ConsumerGroupDescribe, CreateTopics, DescribeConfigs, DescribeGroups, FindCoordinator,
-    IncrementalAlterConfigs, InitProducerId, ListGroups, ListOffsets, Metadata, OffsetFetch,
+    Heartbeat, IncrementalAlterConfigs, InitProducerId, JoinGroup, LeaveGroup, ListGroups, ListOffsets, Metadata,
+    OffsetCommit, OffsetFetch, SyncGroup,
 };
 use kferry::wire::{ApiKey, Request, WireError, fetch::FetchRequest, header, produce::ProduceRequest};
 use protocol_tests::broker::Version;
@@ -77,6 +78,11 @@ fn read(key: ApiKey, version: i16, frame: Bytes) -> Result<String, WireError> {
         ApiKey::AlterConfigs => words::<AlterConfigs>,
         ApiKey::IncrementalAlterConfigs => words::<IncrementalAlterConfigs>,
         ApiKey::ConsumerGroupDescribe => words::<ConsumerGroupDescribe>,
+        ApiKey::OffsetCommit => words::<OffsetCommit>,
+        ApiKey::JoinGroup => words::<JoinGroup>,
+        ApiKey::SyncGroup => words::<SyncGroup>,
+        ApiKey::Heartbeat => words::<Heartbeat>,
+        ApiKey::LeaveGroup => words::<LeaveGroup>,
         ApiKey::StreamsGroupDescribe => panic!("none was captured"),
     };
     decode(version, frame)
@@ -99,7 +105,7 @@ fn every_version_that_is_spoken_was_captured_and_is_read() {
 }
 
 /// What must be found in an answer, whatever its version and release.
-const TOLD: [(ApiKey, &[&str]); 7] = [
+const TOLD: [(ApiKey, &[&str]); 9] = [
     (ApiKey::Metadata, &["fixture", "UNKNOWN_TOPIC_OR_PARTITION"]),
     (ApiKey::OffsetFetch, &["fixture", "note"]),
     (ApiKey::ListGroups, &["fixture-members", "consumer"]),
@@ -107,6 +113,8 @@ const TOLD: [(ApiKey, &[&str]); 7] = [
     (ApiKey::CreateTopics, &["new-topic", "TOPIC_ALREADY_EXISTS"]),
     (ApiKey::DescribeConfigs, &["fixture", "retention.ms", "cleanup.policy"]),
     (ApiKey::Fetch, &["fixture"]),
+    (ApiKey::OffsetCommit, &["fixture", "NONE", "no-such-topic", "UNKNOWN_TOPIC_OR_PARTITION"]),
+    (ApiKey::Heartbeat, &["UNKNOWN_MEMBER_ID"]),
 ];
 
 #[test]

@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use protocol_tests::broker::{Embedded, Version};
 use protocol_tests::example;
 use protocol_tests::lab::kferry::{Call, Kferry, Outcome};
 use protocol_tests::lab::probe::Client;
+use serde_json::json;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_kferry-under-test");
 
@@ -270,12 +272,30 @@ fn the_first_address_that_answers_is_enough_and_each_that_does_not_is_named() {
 }
 
 #[test]
+fn a_verification_that_waits_for_an_answer_ends_at_once_when_it_is_told_to() {
+    let (called, calls) = mpsc::channel();
+    let source = port(move |stream| {
+        std::mem::forget(stream);
+        called.send(()).expect("the test");
+    });
+    let target = port(std::mem::forget);
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let call = kferry(&["verify", "--source", &source, "--target", &target, "--output", "json"]);
+        let running = call.within(Duration::from_secs(2)).start();
+        calls.recv_timeout(Duration::from_secs(30)).expect("a connection");
+        running.signal(signal);
+        let outcome = running.wait().expect_code(code);
+        assert_eq!(outcome.json()["outcome"], "stopped", "{outcome}");
+    }
+}
+
+#[test]
 fn nobody_can_be_asked_without_a_terminal() {
     let run = kferry(&["run", "--source", "127.0.0.1:1", "--target", "127.0.0.1:2"]).typing("y\n");
     assert_eq!(
         last_line(run, 2),
         "error: this is not a terminal, so nobody can be asked whether to proceed: add --yes; nothing was written \
-         (next: kferry run --source 127.0.0.1:1 --target 127.0.0.1:2)"
+         (next: kferry run --source 127.0.0.1:1 --target 127.0.0.1:2 --yes)"
     );
 }
 
@@ -349,13 +369,25 @@ fn a_selection_and_a_file_and_a_variable_work_together() {
 fn a_run_that_is_refused_says_why_and_leaves_the_target_alone() {
     let (_source, target, flags) = clusters();
     kferry(&["run", "--yes"]).args(&flags).run().expect_code(0);
-    let (run, document) = kferry(&["run", "--yes"]).args(&flags).json();
+    let (run, document) = kferry(&["run", "--yes", "--name", "again"]).args(&flags).json();
     let run = run.expect_code(1);
     assert_eq!(document["outcome"], "failed");
     let error = document["error"].as_str().expect("a text");
-    assert!(error.contains("not_empty"), "{error}");
+    assert!(error.contains("not_empty") && error.contains("kferry-default has moved this partition"), "{error}");
     assert!(said_last(&run).starts_with(&format!("error: {error}")), "{run}");
     assert_eq!(end_of_test3(&target), 76_522);
+}
+
+#[test]
+fn a_finished_migration_that_is_run_again_writes_nothing_and_says_so() {
+    let (_source, target, flags) = clusters();
+    kferry(&["run", "--yes"]).args(&flags).run().expect_code(0);
+    let (run, document) = kferry(&["run", "--yes"]).args(&flags).json();
+    run.expect_code(0);
+    assert_eq!((&document["outcome"], &document["partitions"][1]["records_written"]), (&json!("done"), &json!(76_522)));
+    assert_eq!(end_of_test3(&target), 76_522);
+    let text = kferry(&["run"]).args(&flags).args(["--yes"]).run().expect_code(0).stdout;
+    assert!(text.contains("Already finished: 78,772 records of 3 partitions are on the target; nothing was written"));
 }
 
 #[test]
@@ -378,5 +410,7 @@ fn the_demo_moves_the_example_and_another_client_finds_it_whole() {
     let demo = Command::new(env!("CARGO_BIN_EXE_demo")).output().expect("the demo");
     let shown = String::from_utf8_lossy(&demo.stdout);
     assert!(demo.status.success(), "{shown}{}", String::from_utf8_lossy(&demo.stderr));
-    assert_eq!(shown.matches("equal\n").count(), example::UNREAD.len(), "{shown}");
+    let proofs = example::UNREAD.len() + example::COMMITS.len();
+    assert_eq!(shown.matches("equal\n").count(), proofs, "{shown}");
+    assert!(shown.contains("Verified by records: 78,772 records of 3 partitions"), "{shown}");
 }

@@ -18,8 +18,9 @@ use bytes::Bytes;
 use kferry::batch::{AppendTime, Codec, CodecSet, Outgoing, Rules};
 use kferry::cluster::AbortedTransaction;
 use kferry::cluster::retry::RetryPolicy;
-use kferry::copy::{Action, Event, Lane, LaneEnd, LaneProblem, LaneSetup, Patience, ProduceResult, Skipped};
-use kferry::kafka::{ErrorCode, Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp, TopicPartition};
+use kferry::copy::{Action, Event, Lane, LaneEnd, LaneProblem, LaneSetup, Patience, ProduceResult};
+use kferry::kafka::{ErrorCode, Offset, ProducerEpoch, ProducerId, Span, TopicPartition};
+use kferry::state::{Checkpoint, Skipped, Writer};
 use proptest::prelude::*;
 use protocol_tests::broker;
 use protocol_tests::lab::Record;
@@ -80,21 +81,25 @@ fn weight(record: &Record) -> usize {
 }
 
 fn lane(case: &Case) -> Lane {
-    Lane::new(LaneSetup {
+    let mut lane = Lane::new(LaneSetup {
         at: TopicPartition::new("orders", 0),
-        span: case.span,
-        stamp: Stamp {
+        checkpoint: Checkpoint::begin(case.span, Offset(TARGET_END)),
+        writer: Writer {
             producer: ProducerId(PRODUCER),
             epoch: ProducerEpoch(EPOCH),
-            sequence: Sequence(case.first_sequence),
+            origin: -i64::from(case.first_sequence),
         },
-        target_end: Offset(TARGET_END),
+        resumed: false,
+        marks: Vec::new(),
+        late_bound: Duration::ZERO,
         depth: case.depth,
         old_before: i64::MIN,
         rules: case.rules.clone(),
         skip_corrupt: case.skip_corrupt,
         patience: Patience::new(RetryPolicy::default(), 1),
-    })
+    });
+    lane.on(Duration::ZERO, Event::Stamps { kept: true });
+    lane
 }
 
 /// Runs a lane to its end between the two brokers.
@@ -124,6 +129,11 @@ fn run(log: &Log, case: &Case, choices: &mut Choices<'_>) -> Ran {
                 in_flight.push_back(batch.clone());
                 sent.push(batch);
             }
+            Some(Action::Store) => {
+                lane.checkpoint();
+                lane.on(now, Event::Stored);
+            }
+            Some(Action::Settle) => panic!("every answer is clear"),
             Some(Action::Wait(until)) => now = until,
             Some(Action::Finish(end)) => {
                 assert!(in_flight.is_empty(), "it ended with {} batches in flight", in_flight.len());

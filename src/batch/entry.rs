@@ -33,11 +33,23 @@ impl Entry {
         }
     }
 
-    pub(super) fn codec(&self) -> Result<Codec, BatchError> {
+    /// The codec of its records.
+    ///
+    /// # Errors
+    /// Codec bits that stand for none that Kafka has.
+    pub fn codec(&self) -> Result<Codec, BatchError> {
         match self {
             Self::Batch(batch) => batch.codec(),
             Self::Set(set) => Ok(set.codec()),
         }
+    }
+
+    /// Decompresses its records into at most `cap` bytes and shows them in their order.
+    ///
+    /// # Errors
+    /// A codec or record that is wrong; the records in front of it were shown.
+    pub fn visit(&self, cap: usize, mut see: impl FnMut(&Record<'_>)) -> Result<(), BatchError> {
+        self.open(cap)?.records().try_for_each(|record| record.map(|record| see(&record)))
     }
 
     pub(super) fn open(&self, cap: usize) -> Result<OpenEntry, BatchError> {

@@ -14,6 +14,19 @@ EXAMPLES
   Move it, after showing the plan and asking:
     kferry run --source old-1:9092 --target new-1:9092
 
+  It was interrupted (kill -9, Ctrl-C, a host that died): the same command goes on, from any host:
+    kferry run --source old-1:9092 --target new-1:9092
+
+  How far is it?
+    kferry status --target new-1:9092
+
+  The bulk while producers still run; once they and the consumers have stopped, the rest:
+    kferry run --allow-active --source old-1:9092 --target new-1:9092
+    kferry run --extend --source old-1:9092 --target new-1:9092
+
+  Compare what was moved with its source, every record of it:
+    kferry verify --level records --source old-1:9092 --target new-1:9092
+
   The plan of two groups' topics as JSON, the settings in ./kferry.toml:
     kferry plan --group billing --group 'audit-*' --output json
 
@@ -37,6 +50,10 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Move it, after showing the plan and asking
     Run(RunArgs),
+    /// Compare what was moved with its source; changes nothing
+    Verify(VerifyArgs),
+    /// Show how far a migration is; needs only the target
+    Status,
 }
 
 #[derive(Args, Debug)]
@@ -116,24 +133,36 @@ pub(super) struct RunArgs {
     /// Do not ask whether to proceed; needed where there is no terminal
     #[arg(short, long)]
     pub(super) yes: bool,
-    /// Keep the result in FILE as JSON, from the start on
+    /// Keep the result in FILE as JSON, from the start on; go on from it where the target has lost its state
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
     /// Copy at most so much a second, such as 200MB/s
     #[arg(long)]
     rate: Option<String>,
+    /// What to compare after the copy: offsets, digest or records, as in verify [default: offsets]
+    #[arg(long, value_name = "LEVEL")]
+    verify: Option<String>,
     /// Hold at most so much data in flight [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// Write behind records that target partitions hold already
+    /// Write behind records of others that target partitions hold already; what an earlier run wrote would be doubled
     #[arg(long)]
     pub(super) append: bool,
+    /// Move on to where the source ends today, in a migration that has begun or is finished
+    #[arg(long)]
+    pub(super) extend: bool,
+    /// Stop another process that runs this migration, and go on here
+    #[arg(long)]
+    pub(super) take_over: bool,
     /// Go on while producers or consumers of the source still run
     #[arg(long)]
     allow_active: bool,
     /// Go on where the target would delete records that the source still keeps
     #[arg(long)]
     pub(super) allow_expiry: bool,
+    /// Replace offsets that others committed on the target for the groups
+    #[arg(long)]
+    overwrite_offsets: bool,
     /// Copy around corrupt batches instead of stopping their partition; what is left out is listed
     #[arg(long)]
     skip_corrupt: bool,
@@ -144,12 +173,18 @@ pub(super) struct RunArgs {
     select: Select,
 }
 
-impl CommandLine {
-    /// The migration's name as far as the flags say it.
-    pub(super) fn name(&self) -> &str {
-        self.common.name.as_deref().unwrap_or("default")
-    }
+#[derive(Args, Debug)]
+pub(super) struct VerifyArgs {
+    /// How closely: offsets (the copy's counts against the target's offsets), digest (both sides are read), or records
+    /// (every record is decoded) [default: offsets]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
+    /// Take what was moved from this report of the run, not from the state on the target
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+}
 
+impl CommandLine {
     /// What the flags say, as the strongest layer of the settings.
     pub(super) fn layer(&self) -> Layer {
         let mut flags = Flags(Layer::default());
@@ -159,6 +194,8 @@ impl CommandLine {
         match &self.command {
             Command::Plan(plan) => plan.select.say(&mut flags),
             Command::Run(run) => run.say(&mut flags),
+            Command::Verify(verify) => flags.text("run.verify", "--level", verify.level.as_ref()),
+            Command::Status => {}
         }
         flags.0
     }
@@ -168,8 +205,10 @@ impl RunArgs {
     fn say(&self, flags: &mut Flags) {
         self.select.say(flags);
         flags.text("run.rate", "--rate", self.rate.as_ref());
+        flags.text("run.verify", "--verify", self.verify.as_ref());
         flags.text("run.memory", "--memory", self.memory.as_ref());
         flags.say("run.allow_active", "--allow-active", self.allow_active.then_some(Value::Flag(true)));
+        flags.say("offsets.overwrite", "--overwrite-offsets", self.overwrite_offsets.then_some(Value::Flag(true)));
         flags.say("run.skip_corrupt", "--skip-corrupt", self.skip_corrupt.then_some(Value::Flag(true)));
     }
 }
@@ -205,7 +244,7 @@ impl Flags {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Settings;
+    use crate::config::{Settings, Verify};
     use clap::CommandFactory;
 
     #[test]
@@ -216,7 +255,8 @@ mod tests {
     #[test]
     fn every_flag_reaches_the_settings() {
         let typed = "kferry run --source a:1,b:2 --source c:3 --target d:4 --name x --topic t --exclude-topic u \
-                     --group g --exclude-group h --rate 5MB/s --memory 128MiB --allow-active --skip-corrupt";
+                     --group g --exclude-group h --rate 5MB/s --memory 128MiB --verify digest --allow-active --overwrite-offsets \
+                     --skip-corrupt";
         let line = CommandLine::try_parse_from(typed.split_whitespace()).expect("a command line");
         let settings = Settings::resolve(vec![line.layer()]).expect("settings");
         let addresses: Vec<String> = settings.source.bootstrap.iter().map(ToString::to_string).collect();
@@ -227,7 +267,8 @@ mod tests {
         assert!(settings.selection.groups.takes("g") && !settings.selection.groups.takes("i"));
         assert_eq!(settings.rate.map(|rate| rate.get()), Some(5_000_000));
         assert_eq!(settings.memory, 128 << 20);
-        assert!(settings.allow_active && settings.skip_corrupt);
+        assert_eq!(settings.verify, Verify::Digest);
+        assert!(settings.allow_active && settings.overwrite_offsets && settings.skip_corrupt);
         for (exclude, excluded) in [("--exclude-topic", "t"), ("--exclude-group", "g")] {
             let typed = ["kferry", "plan", "--source", "a:1", "--target", "d:4", exclude, excluded];
             let line = CommandLine::try_parse_from(typed).expect("a command line");

@@ -6,12 +6,15 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::args::Command;
+use super::verify::ClaimError;
 use crate::cluster::ClusterError;
 use crate::config::ConfigError;
 use crate::kafka::units::Count;
 use crate::migrate::{Ended, MigrateError, Outcome, Signal};
 use crate::report::ReportError;
 use crate::report::json::run::RunDoc;
+use crate::report::json::verify::VerifyDoc;
+use crate::report::verified::Verified;
 
 /// How a command ended, as far as the shell is told.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,6 +64,12 @@ pub(super) enum Failure {
     /// The run came to an end that is not `done`, and perhaps was asked to.
     #[error("{}", ended(.0, *.1))]
     Ended(Box<Outcome>, Option<Signal>),
+    /// What was moved is not known, so that it can't be verified.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// A verification came to an end that is not `done`, and perhaps was asked to.
+    #[error("{}", unverified(.0, *.1))]
+    Verified(Box<Verified>, Option<Signal>),
     /// A second signal: nobody waited for the answers.
     #[error("stopped at once by {}: what was on its way may have arrived or not", name(*.0))]
     Abandoned(Signal),
@@ -102,6 +111,13 @@ fn ended(outcome: &Outcome, caught: Option<Signal>) -> String {
     }
 }
 
+fn unverified(verified: &Verified, caught: Option<Signal>) -> String {
+    match caught {
+        Some(signal) => format!("stopped by {}: not everything was compared", name(signal)),
+        None => verified.problem().unwrap_or_else(|| "not everything was compared".to_owned()),
+    }
+}
+
 const fn exit_by(signal: Signal) -> Exit {
     match signal {
         Signal::Interrupt => Exit::Interrupted,
@@ -113,10 +129,12 @@ const fn exit_by(signal: Signal) -> Exit {
 #[derive(Serialize, Debug)]
 #[serde(untagged)]
 pub(super) enum FailureDoc {
-    /// There is no plan.
+    /// There is no plan, or no status.
     Plan { version: u32, error: String },
     /// The run's result, as far as it came.
     Run(Box<RunDoc>),
+    /// The verification's result, as far as it came.
+    Verify(Box<VerifyDoc>),
 }
 
 impl FailureDoc {
@@ -129,25 +147,33 @@ impl FailureDoc {
         let error = answer.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         Some(if words.iter().any(|word| word == "run") {
             Self::Run(Box::new(RunDoc::failed("default".to_owned(), error)))
+        } else if words.iter().any(|word| word == "verify") {
+            Self::Verify(Box::new(VerifyDoc::failed("default".to_owned(), error)))
         } else {
             Self::Plan { version: 1, error }
         })
     }
 }
 
+const fn exit_of(ended: Ended, caught: Option<Signal>) -> Exit {
+    match (ended, caught) {
+        (Ended::Stopped, Some(signal)) => exit_by(signal),
+        (Ended::Differs, _) => Exit::Differs,
+        (Ended::Done, _) => Exit::Done,
+        (Ended::Failed | Ended::Stopped, _) => Exit::Failed,
+    }
+}
+
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Ended(outcome, caught) => match (outcome.ended(), caught) {
-                (Ended::Stopped, Some(signal)) => exit_by(*signal),
-                (Ended::Differs, _) => Exit::Differs,
-                (Ended::Done, _) => Exit::Done,
-                (Ended::Failed | Ended::Stopped, _) => Exit::Failed,
-            },
+            Self::Ended(outcome, caught) => exit_of(outcome.ended(), *caught),
+            Self::Verified(verified, caught) => exit_of(verified.ended(), *caught),
             Self::Abandoned(signal) => exit_by(*signal),
             Self::Config(_) | Self::NeedsYes => Exit::Usage,
             Self::Cluster(_)
             | Self::Migrate(_)
+            | Self::Claim(_)
             | Self::Report(_)
             | Self::Declined
             | Self::Start(_)
@@ -158,15 +184,20 @@ impl Failure {
 
     pub(super) fn document(&self, command: &Command, name: String) -> FailureDoc {
         match (command, self) {
-            (Command::Plan(_), _) => FailureDoc::Plan { version: 1, error: self.to_string() },
+            (Command::Plan(_) | Command::Status, _) => FailureDoc::Plan { version: 1, error: self.to_string() },
             (Command::Run(_), Self::Ended(outcome, _)) => FailureDoc::Run(Box::new(RunDoc::from(&**outcome))),
             (Command::Run(_), _) => FailureDoc::Run(Box::new(RunDoc::failed(name, self.to_string()))),
+            (Command::Verify(_), Self::Verified(verified, _)) => {
+                FailureDoc::Verify(Box::new(VerifyDoc::from(&**verified)))
+            }
+            (Command::Verify(_), _) => FailureDoc::Verify(Box::new(VerifyDoc::failed(name, self.to_string()))),
         }
     }
 
     /// The last line on stderr: what and where, and the command to type next.
     pub(super) fn last_line(&self, typed: &[String]) -> String {
-        format!("error: {self} (next: {})", shell(typed))
+        let yes = matches!(self, Self::NeedsYes).then_some(" --yes").unwrap_or_default();
+        format!("error: {self} (next: {}{yes})", shell(typed))
     }
 }
 

@@ -13,10 +13,12 @@ mod exit;
 mod plan;
 mod prompt;
 mod run;
+mod status;
 mod streams;
 mod survey;
+mod verify;
 
-use crate::config::{Settings, env, file};
+use crate::config::{self, Layer, Settings, Whereabouts, env, file};
 use args::{Command, CommandLine, Output};
 use exit::{Exit, Failure, FailureDoc};
 
@@ -31,10 +33,10 @@ pub fn main() -> ExitCode {
         }
     };
     streams::log(&line.common);
-    let settings = settings(&line);
+    let layers = layers(&line);
     // A document carries the name wherever it was set, as far as the settings can be read.
-    let name = settings.as_ref().map_or(line.name(), |settings| settings.name.as_str()).to_owned();
-    let ended = settings.and_then(|settings| command(&line, &settings)).or_else(|failure| fail(&line, name, &failure));
+    let name = layers.as_ref().ok().and_then(|layers| config::name_of(layers)).unwrap_or("default").to_owned();
+    let ended = layers.and_then(|layers| command(&line, layers)).or_else(|failure| fail(&line, name, &failure));
     ended.unwrap_or_else(|failure: Failure| failure.exit()).into()
 }
 
@@ -50,15 +52,19 @@ fn misread(answer: &clap::Error) -> Exit {
     Exit::Usage
 }
 
-fn command(line: &CommandLine, settings: &Settings) -> Result<Exit, Failure> {
+fn command(line: &CommandLine, layers: Vec<Layer>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)?;
+    let common = &line.common;
     match &line.command {
-        Command::Plan(args) => runtime.block_on(plan::plan(&line.common, args, settings)),
-        Command::Run(args) => runtime.block_on(run::run(&line.common, args, settings)),
+        Command::Plan(args) => runtime.block_on(plan::plan(common, args, &Settings::resolve(layers)?)),
+        Command::Run(args) => runtime.block_on(run::run(common, args, &Settings::resolve(layers)?)),
+        Command::Verify(args) => runtime.block_on(verify::verify(common, args, &Settings::resolve(layers)?)),
+        Command::Status => runtime.block_on(status::status(common, &Whereabouts::resolve(layers)?)),
     }
 }
 
-fn settings(line: &CommandLine) -> Result<Settings, Failure> {
+/// All that was said about the settings, the strongest layer first.
+fn layers(line: &CommandLine) -> Result<Vec<Layer>, Failure> {
     let mut layers = vec![line.layer(), env::read(std::env::vars_os())?];
     let default = Path::new(file::DEFAULT_FILE);
     match &line.common.config {
@@ -66,7 +72,7 @@ fn settings(line: &CommandLine) -> Result<Settings, Failure> {
         None if default.exists() => layers.push(file::load(default)?),
         None => {}
     }
-    Ok(Settings::resolve(layers)?)
+    Ok(layers)
 }
 
 /// Says why the command failed: to a program on stdout, to a person as the last line on stderr.

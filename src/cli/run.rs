@@ -13,10 +13,11 @@ use super::survey::Surveyed;
 use super::{prompt, streams};
 use crate::config::Settings;
 use crate::copy::{Lanes, Progress};
-use crate::migrate::{self, Ended, Migration, Observer, Outcome, Signal, Signals, Step};
+use crate::migrate::{self, Choices, Ended, Migration, Observer, Outcome, Signal, Signals, Step};
 use crate::plan::Permit;
 use crate::report::json::run::RunDoc;
 use crate::report::{ReportFile, Screen, TextLog, outcome};
+use crate::state::Holder;
 
 pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) -> Result<Exit, Failure> {
     // Before any cluster is asked: a job without a terminal must not wait for an answer that can't come.
@@ -25,6 +26,8 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
         return Err(Failure::NeedsYes);
     }
     let surveyed = Surveyed::new(settings).await?;
+    let report = args.report.as_deref().map(|file| ReportFile::open(file, settings.name.as_str(), &surveyed.plan));
+    let (report, fallback) = report.transpose()?.unzip();
     let log = if args.no_log { None } else { surveyed.log("run") };
     let text = surveyed.text(log.as_ref());
     match common.output {
@@ -36,17 +39,17 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
         (&surveyed.source, &surveyed.target),
         &surveyed.plan,
         &permits(args, settings),
-        settings.into(),
+        (choices(args, settings), fallback.unwrap_or_default()),
         Timestamp::now().as_millisecond(),
-    )?;
-    let idle = surveyed.plan.lanes().next().is_none() && surveyed.plan.create().is_empty();
+    )
+    .await?;
     if !args.yes
-        && !idle
+        && !migration.is_idle()
         && !prompt::proceed(&mut io::stdin().lock(), &mut io::stderr().lock()).map_err(Failure::Prompt)?
     {
         return Err(Failure::Declined);
     }
-    let report = args.report.as_deref().map(|file| ReportFile::create(file, &migration)).transpose()?;
+    let report = report.map(|place| place.begin(&migration)).transpose()?.flatten();
     let mut shown = Shown { screen: Screen::new(io::stderr().is_terminal(), common.quiet), report };
     let (outcome, caught) = until_signalled(migration, &mut shown).await?;
     tell(common, &outcome, shown.report, log)?;
@@ -54,6 +57,13 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
         Ended::Done => Ok(Exit::Done),
         _ => Err(Failure::Ended(Box::new(outcome), caught)),
     }
+}
+
+/// What the operator decided about the copy.
+fn choices(args: &RunArgs, settings: &Settings) -> Choices {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let holder = Holder { host, pid: std::process::id() };
+    Choices { extend: args.extend, take_over: args.take_over, ..Choices::new(settings, holder) }
 }
 
 /// What the operator allows although it is usually a mistake.

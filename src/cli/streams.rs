@@ -40,6 +40,7 @@ pub(super) fn log(common: &Common) {
     let builder = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(io::stderr)
+        .log_internal_errors(false) // it would panic where stderr is closed
         .with_ansi(colored(common.color))
         .with_target(false);
     // A second call in one process, as in a test, keeps the first.

@@ -63,8 +63,12 @@ impl Surveyed {
     }
 }
 
-async fn connect(side: Side, endpoint: &Endpoint, settings: &Settings) -> Result<Cluster, ClusterError> {
+pub(super) async fn connect(side: Side, endpoint: &Endpoint, settings: &Settings) -> Result<Cluster, ClusterError> {
     // The seed only keeps several kferrys from asking again in step.
     let options = Options { memory: settings.memory, seed: u64::from(std::process::id()), ..Options::default() };
+    reach(side, endpoint, options).await
+}
+
+pub(super) async fn reach(side: Side, endpoint: &Endpoint, options: Options) -> Result<Cluster, ClusterError> {
     Cluster::connect(side, Arc::new(Tcp), &endpoint.bootstrap, options).await
 }

@@ -268,7 +268,8 @@ impl Cluster {
         }
     }
 
-    pub(super) fn pause(&self, attempts: &mut Attempts, begun: Instant) -> Option<Duration> {
+    /// How long to wait behind a failed attempt, by the cluster's one generator of jitter; `None` to give up.
+    pub fn pause(&self, attempts: &mut Attempts, begun: Instant) -> Option<Duration> {
         attempts.failed(begun.elapsed(), &mut self.0.jitter.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -141,6 +141,16 @@ impl Connection {
         self.ask(request, subject, self.patience).await
     }
 
+    /// As [`Self::call`], for a request that may take longer or must not take as long.
+    pub(super) async fn call_within<R: Request>(
+        &self,
+        request: &R,
+        subject: Subject,
+        patience: Duration,
+    ) -> Result<R::Answer, ClusterError> {
+        self.ask(request, subject, patience).await
+    }
+
     async fn ask<R: Request>(
         &self,
         request: &R,

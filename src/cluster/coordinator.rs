@@ -1,12 +1,14 @@
 //! Which broker coordinates a group.
 
 use super::client::Cluster;
+use super::connection::{Connection, Use};
 use super::error::{ClusterError, ErrorKind, Subject};
 use super::gather::gather;
-use crate::kafka::{BrokerId, GroupId};
+use crate::kafka::{BrokerId, GroupId, Retry};
 use crate::wire::ApiKey;
 use crate::wire::messages::{Coordinator, FindCoordinator};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Groups that one request asks for at most, where brokers take many.
 const MOST: usize = 500;
@@ -89,6 +91,20 @@ impl Cluster {
             });
             found.insert(group, broker);
         }
+    }
+
+    /// A connection to a group's coordinator, as remembered or looked up.
+    pub(super) async fn at_coordinator(&self, group: &GroupId, used: Use) -> Result<Arc<Connection>, ClusterError> {
+        let mut found = self.coordinators(std::slice::from_ref(group)).await;
+        let subject = Subject::Group(group.clone());
+        let unanswered = || self.error(Some(ApiKey::FindCoordinator), subject.clone(), ErrorKind::Unanswered);
+        let broker = found.remove(group).unwrap_or_else(|| Err(unanswered()))?;
+        self.connection(broker, used).await.map_err(|error| error.about(subject))
+    }
+
+    /// Has coordinators looked up again that these errors make doubtful.
+    pub(super) fn doubt<'a>(&self, errors: impl IntoIterator<Item = &'a ClusterError>) {
+        errors.into_iter().filter(|error| error.retry() == Retry::Coordinator).for_each(|error| self.forget(error));
     }
 
     /// Groups by their coordinators; a group without one is an error in the second map.

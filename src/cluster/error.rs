@@ -201,6 +201,13 @@ fn code_advice(code: ErrorCode, side: Side) -> Option<String> {
         ErrorCode::INVALID_REPLICATION_FACTOR => {
             format!("the {side} has too few brokers for it: set topics.replication_factor")
         }
+        ErrorCode::INVALID_SESSION_TIMEOUT => {
+            "set the brokers' group.min.session.timeout.ms to at most 10,000 and group.max.session.timeout.ms to at least that"
+                .to_owned()
+        }
+        ErrorCode::OFFSET_METADATA_TOO_LARGE => {
+            format!("set offset.metadata.max.bytes of the {side}'s brokers to at least 4096, the default")
+        }
         ErrorCode::POLICY_VIOLATION => format!("the {side} has a policy for new topics: create the topic by hand"),
         ErrorCode::LEADER_NOT_AVAILABLE | ErrorCode::COORDINATOR_NOT_AVAILABLE => {
             format!("check that all brokers of the {side} are up")
@@ -234,6 +241,10 @@ impl Place {
             ApiKey::ListOffsets => ("look up offsets of", "on"),
             ApiKey::Metadata => ("look up", "on"),
             ApiKey::OffsetFetch => ("read the committed offsets of", "from"),
+            ApiKey::OffsetCommit => ("commit offsets of", "on"),
+            ApiKey::JoinGroup | ApiKey::SyncGroup => ("join", "on"),
+            ApiKey::Heartbeat => ("stay in", "on"),
+            ApiKey::LeaveGroup => ("leave", "on"),
             ApiKey::FindCoordinator => ("find the coordinator of", "on"),
             ApiKey::DescribeGroups | ApiKey::ConsumerGroupDescribe | ApiKey::StreamsGroupDescribe => ("describe", "on"),
             ApiKey::ListGroups => return "list the groups of".to_owned(),
@@ -324,6 +335,18 @@ mod tests {
             "cannot connect to the target's broker 3 (kafka-3:9092): answered with 131 bytes that are not Kafka's \
              protocol (a TLS or HTTP port?)"
         );
+    }
+
+    #[test]
+    fn a_refusal_that_a_broker_setting_causes_names_the_setting() {
+        for (code, setting) in [
+            (ErrorCode::OFFSET_METADATA_TOO_LARGE, "offset.metadata.max.bytes"),
+            (ErrorCode::INVALID_SESSION_TIMEOUT, "group.min.session.timeout.ms"),
+            (ErrorCode::NOT_ENOUGH_REPLICAS, "min.insync.replicas"),
+        ] {
+            let refused = error(Some(ApiKey::OffsetCommit), Subject::Whole, ErrorKind::Code { code, message: None });
+            assert!(refused.advice().is_some_and(|advice| advice.contains(setting)), "{code}");
+        }
     }
 
     #[test]

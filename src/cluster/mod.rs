@@ -18,9 +18,11 @@ mod gather;
 mod metadata;
 pub mod retry;
 
+pub use calls::commit::Stored;
 pub use calls::commits::{Commits, Committed};
 pub use calls::configs::{Configs, TopicValues};
 pub use calls::groups::{Group, GroupDescription, GroupList};
+pub use calls::membership::{Joined, Joining};
 pub use calls::offsets::{Edge, ListedOffset, Moment};
 pub use client::{Cluster, Options};
 pub use connection::{Connection, Use};
@@ -31,7 +33,7 @@ pub use crate::net::Dial;
 pub use crate::wire::fetch::{
     AbortedTransaction, FetchAnswer, FetchPartition, FetchRequest, FetchedPartition, Isolation,
 };
-pub use crate::wire::messages::{ConfigEntry, ConfigSource, CreatedTopic, Member, NewTopic};
+pub use crate::wire::messages::{CommitOffset, ConfigEntry, ConfigSource, CreatedTopic, Member, MemberOf, NewTopic};
 pub use crate::wire::produce::{ProduceAnswer, ProducePartition, ProduceRequest, ProducedPartition, RecordError};
 
 #[cfg(test)]

@@ -135,11 +135,10 @@ const REST: [Key; 17] = [
         "codec in place of one that the target can't take; unset: such a topic is refused",
     ),
     key("offsets.translate", Kind::Flag, "true", "commit each group's place on the target"),
-    key("offsets.overwrite", Kind::Flag, "false", "replace commits that others made on the target").later(),
+    key("offsets.overwrite", Kind::Flag, "false", "replace commits that others made on the target"),
     unset("run.rate", Kind::Rate, "upper bound of the bytes copied; unset: as fast as both clusters allow"),
     key("run.memory", Kind::Size, "64MiB", "upper bound of the data in flight; raise it for long fat links"),
-    key("run.verify", Kind::Choice(&["offsets", "digest", "records"]), "offsets", "what is compared after the copy")
-        .later(),
+    key("run.verify", Kind::Choice(&["offsets", "digest", "records"]), "offsets", "what is compared after the copy"),
     key("run.allow_active", Kind::Flag, "false", "go on while producers or consumers of the source still run"),
     key("run.skip_corrupt", Kind::Flag, "false", "copy around corrupt batches; what is left out is listed"),
     key("run.late_bound", Kind::Duration, "15s", "how long a request of a dead process may still land"),

@@ -109,6 +109,14 @@ impl Layer {
     }
 }
 
+/// The migration's name as the strongest of the layers says it, whether it is a good one or not.
+pub fn name_of(layers: &[Layer]) -> Option<&str> {
+    layers.iter().find_map(|layer| match &layer.get("name")?.value {
+        Value::Text(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

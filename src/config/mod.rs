@@ -15,6 +15,8 @@ mod resolve;
 mod select;
 
 pub use error::{ConfigError, Problem};
-pub use layer::{Layer, Place, Value};
-pub use resolve::{Endpoint, MigrationName, Recompress, Settings, TopicSettings, Undecided, Ungrouped};
+pub use layer::{Layer, Place, Value, name_of};
+pub use resolve::{
+    Endpoint, MigrationName, Recompress, Settings, TopicSettings, Undecided, Ungrouped, Verify, Whereabouts,
+};
 pub use select::{Filter, Selection};

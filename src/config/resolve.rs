@@ -33,16 +33,29 @@ pub struct Settings {
     pub topics: TopicSettings,
     /// Whether each group's place is committed on the target.
     pub translate_offsets: bool,
+    /// Whether commits that others made on the target are replaced.
+    pub overwrite_offsets: bool,
     /// Upper bound of the bytes copied in a second; `None`: as fast as both clusters allow.
     pub rate: Option<NonZeroU64>,
     /// Upper bound of the data in flight, in bytes.
     pub memory: usize,
+    /// What is compared after the copy.
+    pub verify: Verify,
     /// Whether a run goes on while producers or consumers of the source still run.
     pub allow_active: bool,
     /// Whether corrupt batches are left out instead of stopping their partition.
     pub skip_corrupt: bool,
     /// How long a request of a dead process may still land.
     pub late_bound: Duration,
+}
+
+/// Where a migration is remembered.
+#[derive(Clone, Debug)]
+pub struct Whereabouts {
+    /// The migration's name.
+    pub name: MigrationName,
+    /// The cluster that is written.
+    pub target: Endpoint,
 }
 
 /// How a cluster is reached.
@@ -111,6 +124,17 @@ pub enum Recompress {
     Lz4,
 }
 
+/// How closely source and target are compared (`run.verify`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verify {
+    /// Offsets and counts.
+    Offsets,
+    /// Both sides are read again; what passed as it was is compared without decompressing it.
+    Digest,
+    /// Every record is decoded.
+    Records,
+}
+
 /// Less than this can't hold the smallest fetch of both directions.
 const LEAST_MEMORY: u64 = 8 << 20;
 const LEAST_RATE: u64 = 1_000;
@@ -156,12 +180,27 @@ impl Settings {
                 recompress: merged.optional("topics.recompress", recompress)?,
             },
             translate_offsets: merged.flag("offsets.translate"),
+            overwrite_offsets: merged.flag("offsets.overwrite"),
             rate: merged.optional("run.rate", rate)?,
             memory: merged.required("run.memory", memory)?,
+            verify: merged.required("run.verify", verify)?,
             allow_active: merged.flag("run.allow_active"),
             skip_corrupt: merged.flag("run.skip_corrupt"),
             late_bound: merged.required("run.late_bound", late_bound)?,
         })
+    }
+}
+
+impl Whereabouts {
+    /// As [`Settings::resolve`], for a command that asks the target only.
+    ///
+    /// # Errors
+    ///
+    /// The first value that means nothing, is not supported yet, or is missing.
+    pub fn resolve(layers: Vec<Layer>) -> Result<Self, ConfigError> {
+        let merged = Merged::new(layers);
+        merged.refuse_what_is_not_ready()?;
+        Ok(Self { name: merged.required("name", name)?, target: merged.endpoint(Side::Target)? })
     }
 }
 
@@ -297,6 +336,15 @@ fn recompress(text: &str) -> Option<Recompress> {
     }
 }
 
+fn verify(text: &str) -> Option<Verify> {
+    match text {
+        "offsets" => Some(Verify::Offsets),
+        "digest" => Some(Verify::Digest),
+        "records" => Some(Verify::Records),
+        _ => None,
+    }
+}
+
 fn memory(text: &str) -> Option<usize> {
     let bytes = ByteSize::from_str(text).ok()?.as_u64();
     usize::try_from(bytes).ok().filter(|_| bytes >= LEAST_MEMORY)
@@ -387,11 +435,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn a_key_that_is_not_supported_yet_may_say_its_default() {
-        assert!(resolve(&[("run.verify", "offsets"), ("offsets.overwrite", "false")]).is_ok());
     }
 
     #[test]

@@ -22,7 +22,12 @@ pub enum ProduceResult {
     OutOfOrder,
     /// It may be in the log or not.
     Unclear {
-        /// What happened instead of a clear answer.
+        /// What the broker answered.
+        cause: String,
+    },
+    /// There is no answer: the batch may be in the log or not, and may still get there.
+    Lost {
+        /// What happened instead.
         cause: String,
     },
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::answer::ProduceResult;
 use super::fetcher::{Ask, Asks};
-use super::lane::{Action, Event, Lane, LaneEnd, LaneSetup};
+use super::lane::{Action, Event, Lane, LaneEnd, LaneSetup, Truncation};
 use super::link::{Link, LinkKey};
 use super::pace::Pace;
 use super::pack::Pending;
@@ -23,24 +23,52 @@ use super::routes::Routes;
 use super::tally::Tally;
 use crate::batch::Outgoing;
 use crate::cluster::Cluster;
-use crate::kafka::{BrokerId, Span, TopicPartition};
-use crate::state::Skipped;
+use crate::kafka::{BrokerId, Offset, Span, TopicPartition};
+use crate::state::{Checkpoint, Skipped, Store, StoreError};
 
+mod checkpoints;
+mod tails;
 mod traffic;
+
+use checkpoints::Checkpoints;
+use tails::Tails;
 
 /// How often the observer is told.
 const OBSERVE_EVERY: Duration = Duration::from_millis(200);
 
+/// How long answers are waited for once the copy is to stop.
+const LAST_ANSWERS: Duration = Duration::from_millis(1_200);
+
+/// How often it is looked whether records may be sent again, while the lock is in doubt.
+const LOCKED_OUT: Duration = Duration::from_millis(100);
+
 /// The most bytes one Fetch answer should bring.
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
 
+/// The least and the most that a lane reads ahead, in bytes.
+const LEAST_SHARE: usize = 64 * 1024;
+const MOST_SHARE: usize = 1024 * 1024;
+
 /// What the engine may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// Bytes of records that may be held at a time: read and not yet acknowledged by the target, or asked for.
     pub memory: usize,
     /// Bytes a second that may be read; `None`: as fast as both clusters allow.
     pub rate: Option<u64>,
+}
+
+/// Where the engine keeps what it must not forget.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// The state of the migration, with its lock.
+    pub store: Store,
+    /// Partitions that are no lanes: they are stored now and then, so that they do not expire.
+    pub others: Vec<(TopicPartition, Checkpoint)>,
+    /// The time in ms since 1970 when the engine starts.
+    pub began_ms: i64,
+    /// The host, for whoever reads the state.
+    pub host: String,
 }
 
 /// What became of one lane.
@@ -56,8 +84,25 @@ pub struct Copied {
     pub tally: Tally,
     /// What was left out although it was to be moved.
     pub skipped: Vec<Skipped>,
+    /// Where the target lost what it had acknowledged; it was written again.
+    pub truncated: Vec<Truncation>,
+    /// Source offsets from which on the batches could not be cut as they had been journaled.
+    pub recut: Vec<Offset>,
     /// How it ended.
     pub end: LaneEnd,
+    /// Where it stands.
+    pub checkpoint: Checkpoint,
+}
+
+/// What became of all lanes.
+#[derive(Debug)]
+pub struct Copies {
+    /// Each lane, in the order they were given.
+    pub lanes: Vec<Copied>,
+    /// Whether the target keeps the stamps of batches; `None` where nothing was written.
+    pub stamps_kept: Option<bool>,
+    /// Why the state could not be kept to the end.
+    pub unstored: Option<StoreError>,
 }
 
 /// A lane and what the engine holds for it.
@@ -72,10 +117,18 @@ struct Slot {
     link: Option<LinkKey>,
     /// Whether the lane stands in that connection's turns.
     queued: bool,
+    /// Whether the target's last answer was a good one.
+    well: bool,
     /// Batches on their way.
     under_way: usize,
     /// How often the target may be looked for in vain.
     patience: Patience,
+    /// When the target may be looked for again.
+    rest: Option<Duration>,
+    /// What is durable: records on the target, and the next source offset.
+    stored: (Offset, Offset),
+    /// What will be when the commit under way is taken.
+    storing: (Offset, Offset),
     end: Option<LaneEnd>,
 }
 
@@ -102,26 +155,35 @@ pub struct Engine {
     target_routes: Routes,
     asks: BTreeMap<BrokerId, Asks>,
     links: BTreeMap<LinkKey, Link>,
+    checkpoints: Checkpoints,
+    tails: Tails,
     requests: JoinSet<Done>,
     memory: usize,
     pace: Pace,
     /// When the rate allows to read on.
     paused_until: Option<Duration>,
+    /// When to look whether the lock is held again.
+    locked_out_until: Option<Duration>,
+    /// Bytes that a lane reads ahead, and asks for at a time.
+    share: usize,
     fetch_bytes: usize,
     held: usize,
     asked: usize,
     live: usize,
     bytes: u64,
-    stopping: bool,
+    /// When a copy that is to stop no longer waits for answers.
+    deadline: Option<Duration>,
     started: Instant,
 }
 
 impl Engine {
     /// An engine over lanes at their start.
-    pub fn new(source: Cluster, target: Cluster, limits: Limits, lanes: Vec<LaneSetup>) -> Self {
+    pub fn new(source: Cluster, target: Cluster, limits: Limits, books: Books, lanes: Vec<LaneSetup>) -> Self {
         let count = lanes.len();
         let pace = Pace::new(limits.rate);
-        let slots: Vec<Slot> = lanes.into_iter().map(Slot::new).collect();
+        // However many lanes stand still, those of a broker that is stuck must leave room for the others.
+        let share = (limits.memory / (2 * count.max(1))).clamp(LEAST_SHARE, MOST_SHARE);
+        let slots: Vec<Slot> = lanes.into_iter().map(|lane| Slot::new(lane, share)).collect();
         Self {
             source,
             target,
@@ -132,39 +194,46 @@ impl Engine {
             target_routes: Routes::new(count),
             asks: BTreeMap::new(),
             links: BTreeMap::new(),
+            checkpoints: Checkpoints::new(books),
+            tails: Tails::default(),
             requests: JoinSet::new(),
             memory: limits.memory,
+            share,
             fetch_bytes: FETCH_BYTES.min(limits.memory / 2).min(pace.at_once().unwrap_or(FETCH_BYTES)),
             pace,
             paused_until: None,
+            locked_out_until: None,
             held: 0,
             asked: 0,
             live: count,
             bytes: 0,
-            stopping: false,
+            deadline: None,
             started: Instant::now(),
         }
     }
 
-    /// Runs until every lane has ended. When `stop` turns true nothing new is begun, and what is under way is awaited.
+    /// Runs until every lane has ended, and its end is durable. When `stop` turns true nothing new is begun, and what is
+    /// under way is awaited for a second.
     pub async fn run(
         mut self,
         mut stop: watch::Receiver<bool>,
         observe: &mut (dyn FnMut(&Progress, Lanes<'_>) + Send),
-    ) -> Vec<Copied> {
+    ) -> Copies {
         let mut tick = tokio::time::interval(OBSERVE_EVERY);
-        while self.live > 0 {
+        loop {
             self.dispatch();
             self.start_look_ups();
+            self.start_tails();
             self.start_fetches();
             self.start_produces();
-            if self.live == 0 {
+            self.start_store();
+            if self.is_over() {
                 break;
             }
-            let wake = self.timers.first().map(|(time, _, _)| *time).into_iter().chain(self.paused_until).min();
+            let wake = self.next_wake();
             tokio::select! {
                 biased;
-                Ok(_) = stop.wait_for(|stop| *stop), if !self.stopping => self.stop(),
+                Ok(_) = stop.wait_for(|stop| *stop), if self.deadline.is_none() => self.stop(),
                 Some(ended) = self.requests.join_next() => match ended {
                     Ok(done) => self.done(done),
                     Err(error) => rethrow(error),
@@ -175,7 +244,20 @@ impl Engine {
         }
         let copied = self.copied();
         observe(&self.progress(), &|| copied.clone());
-        copied
+        Copies { lanes: copied, stamps_kept: self.tails.stamps_kept(), unstored: self.checkpoints.take_failure() }
+    }
+
+    /// Whether nothing is left to do, or to wait for.
+    fn is_over(&self) -> bool {
+        let late = self.deadline.is_some_and(|deadline| self.now() >= deadline);
+        (self.live == 0 && self.checkpoints.are_done()) || late
+    }
+
+    fn next_wake(&self) -> Option<Duration> {
+        let timer = self.timers.first().map(|(time, _, _)| *time);
+        let checkpoints = self.checkpoints.next().filter(|_| !self.tails.are_looking());
+        let others = [self.paused_until, self.locked_out_until, checkpoints, self.deadline];
+        timer.into_iter().chain(others.into_iter().flatten()).min()
     }
 
     /// What became of every lane so far; one that has not ended yet counts as stopped.
@@ -225,6 +307,8 @@ impl Engine {
                         self.slots[lane].pending.push_back(batch);
                         self.queue(lane);
                     }
+                    Action::Settle => self.tails.ask(lane),
+                    Action::Store => self.checkpoints.want(lane),
                     Action::Wait(time) => {
                         self.timers.insert((time, lane, Wake::Lane));
                         break;
@@ -232,6 +316,7 @@ impl Engine {
                     Action::Finish(end) => {
                         self.slots[lane].end = Some(end);
                         self.live -= 1;
+                        self.checkpoints.want(lane);
                     }
                 }
             }
@@ -256,15 +341,18 @@ impl Engine {
     /// Queues a lane with pending batches at its target connection, or has the leader looked up first. A lane stays on
     /// its connection while anything of it is under way there.
     fn queue(&mut self, lane: usize) {
+        let now = self.now();
         let slot = &mut self.slots[lane];
-        if slot.queued || slot.pending.is_empty() {
+        let rests = self.tails.are_looking() || slot.rest.is_some_and(|rest| now < rest);
+        if slot.queued || slot.pending.is_empty() || rests {
             return;
         }
+        slot.rest = None;
         let stays = slot.link.filter(|_| slot.under_way > 0);
-        let link = stays.or_else(|| self.target_routes.leader(lane).map(|broker| LinkKey::new(broker, lane)));
-        match link {
+        let leader = || self.target_routes.leader(lane);
+        match stays.or_else(|| leader().map(|broker| LinkKey::new(broker, lane, slot.well))) {
+            Some(key) if slot.link.replace(key).is_some_and(|before| before != key) => self.moved(lane),
             Some(key) => {
-                slot.link = Some(key);
                 slot.queued = true;
                 self.links.entry(key).or_default().turns.push(lane);
             }
@@ -283,11 +371,17 @@ impl Engine {
         let slot = &mut self.slots[lane];
         slot.under_way -= 1;
         let appended = matches!(result, ProduceResult::Appended { .. });
+        let lost = matches!(result, ProduceResult::Lost { .. });
+        slot.well = appended;
         let before = self.held;
         self.event(lane, Event::Produced(result));
         if appended {
             self.bytes += before.saturating_sub(self.held) as u64;
             self.slots[lane].patience.reset();
+            self.tails.appended(lane);
+        }
+        if lost {
+            self.target_routes.forget(lane);
         }
         if self.slots[lane].lane.is_failing() {
             self.withdraw(lane);
@@ -302,8 +396,14 @@ impl Engine {
         }
     }
 
+    /// The lane's batches go out on another connection: those that were not sent wait again, so that one goes first.
+    pub(super) fn moved(&mut self, lane: usize) {
+        self.withdraw(lane);
+        self.event(lane, Event::Moved);
+    }
+
     fn stop(&mut self) {
-        self.stopping = true;
+        self.deadline = Some(self.now() + LAST_ANSWERS);
         for lane in 0..self.slots.len() {
             self.withdraw(lane);
             self.event(lane, Event::Stop);
@@ -342,14 +442,18 @@ impl Pending for Vec<Slot> {
 }
 
 impl Slot {
-    fn new(setup: LaneSetup) -> Self {
+    fn new(setup: LaneSetup, share: usize) -> Self {
         Self {
             patience: setup.patience.clone(),
-            lane: Lane::new(setup),
+            rest: None,
+            stored: (setup.checkpoint.target_end(), setup.checkpoint.next),
+            storing: (setup.checkpoint.target_end(), setup.checkpoint.next),
+            lane: Lane::new(setup).reading_ahead(share),
             stranded: None,
             pending: VecDeque::new(),
             link: None,
             queued: false,
+            well: true,
             under_way: 0,
             end: None,
         }
@@ -362,6 +466,9 @@ impl Slot {
             written: self.lane.written(),
             tally: self.lane.tally().clone(),
             skipped: self.lane.skipped().to_vec(),
+            truncated: self.lane.truncated().to_vec(),
+            recut: self.lane.recut_at().to_vec(),
+            checkpoint: self.lane.standing(),
             end: self.end.clone().unwrap_or(LaneEnd::Stopped),
         }
     }

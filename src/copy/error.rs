@@ -90,6 +90,34 @@ pub enum LaneProblem {
         /// Where it went.
         base: Offset,
     },
+    /// The target's log holds records that this migration did not write.
+    #[error("the target's log ends at {} instead of {}, with records that this migration did not write: another producer writes to this partition", Count(.end.get()), Count(.expected.get()))]
+    ForeignTail {
+        /// Where the log should end.
+        expected: Offset,
+        /// Where it ends.
+        end: Offset,
+    },
+    /// The target lost records that it had acknowledged, and what is left can't be gone on from.
+    #[error("the target's log ends at {}, although it had acknowledged records up to {}: it lost them (an unclean leader election?), and where it ends now is not the end of a batch of this migration", Count(.end.get()), Count(.expected.get()))]
+    Truncated {
+        /// Where the log ended.
+        expected: Offset,
+        /// Where it ends.
+        end: Offset,
+    },
+    /// The target forgets who writes again and again.
+    #[error("the target does not know the producer of this partition any more, {times} times in a row")]
+    Forgotten {
+        /// How often.
+        times: u32,
+    },
+    /// What was written can't be made durable in the migration's state.
+    #[error("stopped: the migration's state can't be kept: {cause}")]
+    State {
+        /// Why.
+        cause: String,
+    },
     /// The target has no leader for the partition.
     #[error("the target partition has no leader to write to: {cause}")]
     NoLeader {
@@ -101,7 +129,28 @@ pub enum LaneProblem {
 impl LaneProblem {
     /// What a person can do about it; `None` where the text already says all there is.
     pub fn advice(&self) -> Option<String> {
-        let Self::Refused { code, bytes, .. } = self else { return None };
+        let (code, bytes) = match self {
+            Self::Refused { code, bytes, .. } => (code, bytes),
+            Self::FetchRefused { code: ErrorCode::TOPIC_AUTHORIZATION_FAILED, .. } => {
+                return Some("give this user Read and Describe on the source topic".to_owned());
+            }
+            Self::FetchRefused { .. } | Self::FetchFailed { .. } | Self::NoRecords { .. } => {
+                return Some("see to the source's brokers, then run again: it goes on from there".to_owned());
+            }
+            Self::Unclear { .. } | Self::NoLeader { .. } | Self::Forgotten { .. } => {
+                let then = "then run again: it looks what is there and goes on";
+                return Some(format!("see to the target's brokers, {then}"));
+            }
+            // Its records can't be taken out of the log, and no position behind them would be right.
+            Self::Foreign { .. } | Self::ForeignTail { .. } => {
+                let then = "then delete the target topic and run again with another --name";
+                return Some(format!("stop that producer, {then}"));
+            }
+            Self::Truncated { .. } => {
+                return Some("delete the target topic and run again with another --name".to_owned());
+            }
+            Self::Unsupported { .. } | Self::Corrupt { .. } | Self::Expired { .. } | Self::State { .. } => return None,
+        };
         Some(match *code {
             ErrorCode::MESSAGE_TOO_LARGE => {
                 format!("raise max.message.bytes of the target topic to at least {bytes}")

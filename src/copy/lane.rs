@@ -1,7 +1,9 @@
 //! One partition being moved: a state machine without I/O and without a clock.
 //!
 //! `now` is the time since the engine started. A lane has at most one Fetch under way and holds what came of it until
-//! it is written; it asks for more when less than [`READ_AHEAD`] bytes wait.
+//! it is written; it asks for more when less than its read-ahead waits. Nothing is sent before the journal that holds
+//! its boundaries is durable, and after any answer that leaves something open the lane settles: it asks for the end of the
+//! target's log and goes on from there.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,110 +12,26 @@ use bytes::Bytes;
 
 use super::answer::ProduceResult;
 use super::error::LaneProblem;
+use super::marks::Marks;
 use super::patience::Patience;
 use super::reader::Reader;
+use super::settle::{Known, Settled, Tail};
 use super::tally::Tally;
-use super::writer::{TooLarge, Writer};
-use crate::batch::{Outgoing, Rules};
+use super::trail::{Boundary, Trail};
+use super::writer::{Pipeline, Stamps, TooLarge, Writer};
+use crate::batch::Outgoing;
 use crate::cluster::AbortedTransaction;
-use crate::kafka::{ErrorCode, Offset, Retry, Span, Stamp, TopicPartition};
-use crate::state::Skipped;
+use crate::kafka::{ErrorCode, Offset, Retry, Span, TopicPartition};
+use crate::state::{Checkpoint, Cut, Skipped};
 
-/// A lane with fewer bytes than this waiting to be written asks for more.
-const READ_AHEAD: usize = 512 * 1024;
+mod settling;
+mod storing;
+mod surface;
 
-/// What a lane needs to know before it starts.
-#[derive(Clone, Debug)]
-pub struct LaneSetup {
-    /// The partition.
-    pub at: TopicPartition,
-    /// The source offsets to move, end exclusive.
-    pub span: Span,
-    /// The stamp of the first batch.
-    pub stamp: Stamp,
-    /// The target partition's log end, where the first record must land.
-    pub target_end: Offset,
-    /// How many batches may be in flight once the first one was answered (5; 1 towards brokers before 1.0).
-    pub depth: usize,
-    /// Batches whose newest record is older than this (ms since 1970) go one at a time.
-    pub old_before: i64,
-    /// What decides beside a batch's header whether it may pass.
-    pub rules: Rules,
-    /// Whether corrupt batches are copied around; otherwise the lane stops in front of the first.
-    pub skip_corrupt: bool,
-    /// How a failed Fetch is repeated.
-    pub patience: Patience,
-}
+pub use surface::{Action, Event, LaneEnd, LaneSetup, Truncation};
 
-/// What happened to a lane.
-#[derive(Debug)]
-pub enum Event {
-    /// A Fetch answer.
-    Fetched {
-        /// Record batches one after the other, possibly none.
-        records: Bytes,
-        /// The aborted transactions that reach into them.
-        aborted: Vec<AbortedTransaction>,
-        /// Whether partitions in front of this one in the request got records: then a lack of them proves nothing.
-        crowded: bool,
-    },
-    /// The source refused the Fetch; `log_start` as far as the answer told.
-    FetchRefused {
-        /// The refusal.
-        code: ErrorCode,
-        /// The source's log start, where the answer carried it.
-        log_start: Option<Offset>,
-    },
-    /// The Fetch had no answer.
-    FetchLost {
-        /// What happened to it.
-        cause: String,
-    },
-    /// The oldest batch in flight has been answered, or will never be.
-    Produced(ProduceResult),
-    /// The newest batch that was handed out was never sent and comes back.
-    Unsent,
-    /// The target has no leader for the partition.
-    NoLeader {
-        /// What the metadata said.
-        cause: String,
-    },
-    /// No new work: finish what is in flight.
-    Stop,
-}
-
-/// What a lane wants done. An action is handed out once; its outcome comes back as an [`Event`].
-#[derive(Debug)]
-pub enum Action {
-    /// Ask the source for records from this offset on.
-    Fetch {
-        /// The first offset wanted.
-        from: Offset,
-        /// Whether the last answer brought nothing: ask for this lane first.
-        first: bool,
-        /// Bytes that the answer must have room for to bring anything; 0 where that is not known.
-        needed: usize,
-        /// Whether to look at what lies behind the last stable offset too: only to see where the next batch begins.
-        beyond: bool,
-    },
-    /// Send this batch; batches of a lane go out in the order they are handed out, over one connection.
-    Produce(Outgoing),
-    /// Nothing to do before this time.
-    Wait(Duration),
-    /// The lane is over.
-    Finish(LaneEnd),
-}
-
-/// How a lane ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LaneEnd {
-    /// Everything up to the span's end is on the target.
-    Copied,
-    /// It was told to stop; what was sent has its answer.
-    Stopped,
-    /// It could not go on.
-    Failed(LaneProblem),
-}
+/// A lane with fewer bytes than this waiting to be written asks for more, unless it is told otherwise.
+const READ_AHEAD: usize = 1024 * 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fetching {
@@ -126,62 +44,128 @@ enum Fetching {
     Until(Duration),
 }
 
+/// Where a lane stands with the question what is on the target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Settling {
+    /// There is none.
+    Clear,
+    /// It must be asked, at this time or later.
+    Due(Duration),
+    Asked,
+}
+
+/// A checkpoint on its way.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    records: i64,
+    /// Records in front of the end of its journal, while it holds the cuts that are in use.
+    journaled: Option<i64>,
+}
+
 /// One partition being moved.
 #[derive(Debug)]
 pub struct Lane {
     at: TopicPartition,
-    span: Span,
+    base: Checkpoint,
     reader: Reader,
     writer: Writer,
+    trail: Trail,
+    marks: Marks,
     patience: Patience,
+    /// For the target.
+    bearing: Patience,
     fetching: Fetching,
+    settling: Settling,
+    /// When a request was lost that may still arrive.
+    disturbed: Option<Duration>,
+    late_bound: Duration,
+    /// Whether the reader must be told where to go on.
+    resuming: bool,
+    /// Whether what was read must be read again once the log has been asked.
+    rereads: bool,
+    /// Records in front of the end of what may have been sent, and may arrive, although the log does not hold it: at first
+    /// all that is journaled. Its cuts stay as they are.
+    exposed: i64,
     waiting: VecDeque<Outgoing>,
     waiting_bytes: usize,
+    read_ahead: usize,
+    asked_to_store: bool,
+    pending: Option<Pending>,
+    truncated: Vec<Truncation>,
+    recut: Vec<Offset>,
     stopping: bool,
     finished: bool,
 }
 
 impl Lane {
-    /// A lane at the start of its span.
+    /// A lane at its checkpoint.
     pub fn new(setup: LaneSetup) -> Self {
+        let LaneSetup { checkpoint, writer, resumed, .. } = setup;
+        let base = Boundary { records: checkpoint.records, next: checkpoint.next };
+        let trail = Trail::new(base, checkpoint.journal.cuts());
+        let journaled = trail.end().records;
+        let pipeline = Pipeline { depth: setup.depth, old_before: setup.old_before };
+        let skipped = checkpoint.skipped.clone();
+        let mut own = Writer::new(writer, checkpoint.target_start, checkpoint.records, journaled, pipeline);
+        if checkpoint.unstamped {
+            own.learn_stamps(Stamps::Dropped);
+        }
         Self {
+            reader: Reader::new(checkpoint.span, checkpoint.next, setup.rules, setup.skip_corrupt, skipped),
+            writer: own,
+            marks: Marks::new(setup.marks, &checkpoint),
             at: setup.at,
-            span: setup.span,
-            reader: Reader::new(setup.span, setup.rules, setup.skip_corrupt),
-            writer: Writer::new(setup.stamp, setup.target_end, setup.depth, setup.old_before),
+            base: checkpoint,
+            trail,
+            bearing: setup.patience.clone(),
             patience: setup.patience,
             fetching: Fetching::Idle,
+            settling: if resumed { Settling::Due(Duration::ZERO) } else { Settling::Clear },
+            disturbed: (journaled > base.records).then_some(Duration::ZERO),
+            late_bound: setup.late_bound,
+            resuming: resumed,
+            rereads: false,
+            exposed: journaled,
+            recut: Vec::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
+            read_ahead: READ_AHEAD,
+            asked_to_store: false,
+            pending: None,
+            truncated: Vec::new(),
             stopping: false,
             finished: false,
         }
     }
 
+    /// The same lane, reading ahead so many bytes.
+    #[must_use]
+    pub fn reading_ahead(self, bytes: usize) -> Self {
+        Self { read_ahead: bytes, ..self }
+    }
+
     /// Takes what happened. A lane that is over, or is told to stop, no longer cares for what was fetched.
     pub fn on(&mut self, now: Duration, event: Event) {
+        self.writer.tell_time(now);
         match event {
+            Event::Stored => self.stored(now),
             _ if self.finished => return,
-            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } if !self.reads_on() => {}
-            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. }
-                if self.fetching == Fetching::Overtaken =>
-            {
-                self.fetching = Fetching::Idle;
-            }
-            Event::Fetched { records, .. } if self.fetching == Fetching::AskedBeyond => {
-                self.fetching = Fetching::Idle;
-                self.reader.look_beyond(records);
-            }
-            Event::Fetched { records, aborted, crowded } => self.fetched(records, aborted, crowded),
-            Event::FetchRefused { code, log_start } => self.fetch_refused(now, code, log_start),
-            Event::FetchLost { cause } => self.fetch_again(now, cause),
-            Event::Produced(result) => self.writer.answered(result),
+            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } => self.read(now, event),
+            Event::Produced(result) => self.produced(now, result),
             Event::Unsent => {
-                if let Some(span) = self.writer.unsent() {
-                    self.rewind(span.start);
+                if let Some(batch) = self.writer.unsent() {
+                    self.comes_back(batch);
                 }
             }
+            Event::Moved => self.writer.close_pipeline(),
             Event::NoLeader { cause } => self.writer.fail(LaneProblem::NoLeader { cause }),
+            Event::Settled(tail) => self.settled(now, &tail),
+            Event::Unsettled { cause } => self.bear(now, cause),
+            Event::Stamps { kept } => self.learn_stamps(kept),
+            Event::StoreFailed { cause } => {
+                self.pending = None;
+                self.writer.fail(LaneProblem::State { cause });
+            }
             Event::Stop => self.stopping = true,
         }
         if !self.reads_on() {
@@ -193,10 +177,82 @@ impl Lane {
         self.reader.settle(self.next_source());
     }
 
+    /// Takes what came of a Fetch.
+    fn read(&mut self, now: Duration, event: Event) {
+        match event {
+            _ if !self.reads_on() => {}
+            _ if self.fetching == Fetching::Overtaken => self.fetching = Fetching::Idle,
+            Event::Fetched { records, .. } if self.fetching == Fetching::AskedBeyond => {
+                self.fetching = Fetching::Idle;
+                self.reader.look_beyond(records);
+            }
+            Event::Fetched { records, aborted, crowded } => self.fetched(records, aborted, crowded),
+            Event::FetchRefused { code, log_start } => self.fetch_refused(now, code, log_start),
+            Event::FetchLost { cause } => self.fetch_again(now, cause),
+            _ => {}
+        }
+        if let Some(offset) = self.reader.take_recut() {
+            self.overtake();
+            match self.late_until(now) {
+                // As long as a request may arrive that holds what was journaled, its end must be known for what it is.
+                Some(until) => self.reread_at(until),
+                None => {
+                    self.recut.push(offset);
+                    self.recut();
+                }
+            }
+        }
+    }
+
+    fn produced(&mut self, now: Duration, result: ProduceResult) {
+        if matches!(result, ProduceResult::Lost { .. }) {
+            self.disturbed = Some(now);
+            self.exposed = self.exposed.max(self.writer.handed());
+        }
+        if let Some(acked) = self.writer.answered(result) {
+            self.bearing.reset();
+            self.marks.pass(&acked);
+        }
+        if self.settling == Settling::Clear
+            && let Some(cause) = self.writer.doubt().map(str::to_owned)
+        {
+            self.bear(now, cause);
+        }
+    }
+
+    /// What the source no longer holds as it was journaled is cut anew, and so needs a journal before it is sent. What
+    /// waits was cut as it was journaled.
+    fn recut(&mut self) {
+        let kept = self.records_read();
+        self.exposed = self.exposed.min(kept);
+        self.forget_cuts_behind(kept);
+    }
+
+    /// Records on the target once all that was read is.
+    fn records_read(&self) -> i64 {
+        let records = |batch: &Outgoing| i64::from(batch.records());
+        self.waiting.iter().fold(self.writer.handed(), |end, batch| end.saturating_add(records(batch)))
+    }
+
+    fn forget_cuts_behind(&mut self, records: i64) {
+        self.trail.forget_behind(records);
+        self.writer.recut_behind(records);
+        self.forget_pending();
+    }
+
+    /// The journal that is on its way holds other cuts than those that are in use now.
+    fn forget_pending(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.journaled = None;
+        }
+    }
+
     /// Reads again from a batch that the target found too large, to send its records in smaller ones.
     fn split(&mut self, refused: TooLarge) {
         tracing::debug!(at = %self.at, bytes = refused.bytes, "too large for the target: splitting");
         self.drop_waiting();
+        self.exposed = 0;
+        self.forget_cuts_behind(self.writer.acked());
         self.rewind(refused.span.start);
         self.reader.split_above(refused.bytes / 2);
     }
@@ -204,9 +260,19 @@ impl Lane {
     /// Goes back to `offset`; an answer that is under way would be about something else.
     fn rewind(&mut self, offset: Offset) {
         self.reader.rewind(offset);
+        self.overtake();
+    }
+
+    fn overtake(&mut self) {
         if matches!(self.fetching, Fetching::Asked | Fetching::AskedBeyond) {
             self.fetching = Fetching::Overtaken;
         }
+    }
+
+    /// A batch that was handed out waits again, in front of the others.
+    fn comes_back(&mut self, batch: Outgoing) {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(batch.len());
+        self.waiting.push_front(batch);
     }
 
     /// The next thing to do; `None` while everything that can be done is under way.
@@ -214,31 +280,53 @@ impl Lane {
         if self.finished {
             return None;
         }
-        if self.waiting.front().is_some_and(|batch| self.writer.may_send(batch)) {
-            return self.waiting.pop_front().map(|batch| {
-                self.waiting_bytes = self.waiting_bytes.saturating_sub(batch.len());
-                Action::Produce(self.writer.send(batch))
-            });
-        }
+        self.writer.tell_time(now);
         if let Some(end) = self.end() {
             self.finished = true;
             return Some(Action::Finish(end));
         }
+        let mut wait = None;
+        match self.settling {
+            Settling::Due(time) if now < time => wait = Some(time),
+            Settling::Due(_) if self.writer.is_silent() && self.reads_on() => {
+                self.settling = Settling::Asked;
+                return Some(Action::Settle);
+            }
+            Settling::Clear => match self.hold(now) {
+                Some(time) => wait = Some(time),
+                None if self.settling != Settling::Clear => return self.next(now),
+                None if self.waiting.front().is_some_and(|batch| self.writer.may_send(batch)) => {
+                    return self.waiting.pop_front().map(|batch| {
+                        self.waiting_bytes = self.waiting_bytes.saturating_sub(batch.len());
+                        Action::Produce(self.writer.send(batch))
+                    });
+                }
+                None => {}
+            },
+            Settling::Due(_) | Settling::Asked => {}
+        }
+        if self.wants_to_store() {
+            self.asked_to_store = true;
+            return Some(Action::Store);
+        }
         match self.fetching {
-            Fetching::Until(time) if now < time => Some(Action::Wait(time)),
+            Fetching::Until(time) if now < time => wait = Some(wait.map_or(time, |wait| wait.min(time))),
             Fetching::Idle | Fetching::Until(_) if self.wants_more() => {
                 let beyond = self.reader.looks_beyond();
                 self.fetching = if beyond { Fetching::AskedBeyond } else { Fetching::Asked };
                 let (first, needed) = (self.reader.is_starved(), self.reader.needed());
-                Some(Action::Fetch { from: self.reader.next(), first, needed, beyond })
+                return Some(Action::Fetch { from: self.reader.next(), first, needed, beyond });
             }
-            _ => None,
+            _ => {}
         }
+        wait.map(Action::Wait)
     }
 
+    /// What was read and not sent is given up, with its cuts; but not those that somebody else may have sent.
     fn drop_waiting(&mut self) {
         if let Some(first) = self.waiting.front().map(|batch| batch.source().start) {
             self.rewind(first);
+            self.forget_cuts_behind(self.writer.handed().max(self.exposed));
         }
         self.waiting.clear();
         self.waiting_bytes = 0;
@@ -250,28 +338,46 @@ impl Lane {
     }
 
     fn wants_more(&self) -> bool {
-        self.reads_on() && !self.reader.is_done() && self.waiting_bytes < READ_AHEAD
+        self.reads_on()
+            && !self.resuming
+            && !self.rereads
+            && !self.reader.is_done()
+            && self.waiting_bytes < self.read_ahead
     }
 
     fn end(&self) -> Option<LaneEnd> {
+        if self.stopping && self.writer.is_silent() && self.writer.problem().is_none() && !self.is_copied() {
+            return Some(self.problem().map_or(LaneEnd::Stopped, |problem| LaneEnd::Failed(problem.clone())));
+        }
         if !self.writer.is_idle() || !self.waiting.is_empty() {
             return None;
         }
         if let Some(problem) = self.problem() {
             return Some(LaneEnd::Failed(problem.clone()));
         }
-        if self.next_source() >= self.span.end {
-            return Some(LaneEnd::Copied);
-        }
-        self.stopping.then_some(LaneEnd::Stopped)
+        self.is_copied().then_some(LaneEnd::Copied)
+    }
+
+    /// Whether everything up to the span's end is known to be on the target.
+    fn is_copied(&self) -> bool {
+        self.settling == Settling::Clear
+            && self.writer.doubt().is_none()
+            && self.writer.is_silent()
+            && self.waiting.is_empty()
+            && self.next_source() >= self.base.span.end
     }
 
     fn fetched(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>, crowded: bool) {
         self.fetching = Fetching::Idle;
         self.patience.reset();
-        let (waiting, bytes) = (&mut self.waiting, &mut self.waiting_bytes);
+        let mut end = self.records_read();
+        let (waiting, bytes, trail) = (&mut self.waiting, &mut self.waiting_bytes, &mut self.trail);
         self.reader.take(records, aborted, crowded, |batch| {
             *bytes = bytes.saturating_add(batch.len());
+            end = end.saturating_add(i64::from(batch.records()));
+            if end > trail.end().records {
+                trail.push(Cut { records: batch.records(), next: batch.source().end });
+            }
             waiting.push_back(batch);
         });
     }
@@ -281,7 +387,7 @@ impl Lane {
         match (code, log_start) {
             (ErrorCode::OFFSET_OUT_OF_RANGE, Some(log_start)) if log_start > offset => {
                 self.fetching = Fetching::Idle;
-                self.reader.stop(LaneProblem::Expired { offset, log_start });
+                self.reader.lost(log_start);
             }
             _ if code.retry() == Retry::Never => {
                 self.fetching = Fetching::Idle;
@@ -309,38 +415,65 @@ impl Lane {
 
     /// The source offsets to move, end exclusive.
     pub fn span(&self) -> Span {
-        self.span
+        self.base.span
     }
 
     /// The first source offset that is not known to be on the target or left out on purpose.
     pub fn next_source(&self) -> Offset {
-        let waiting = || self.waiting.front().map(|batch| batch.source().start);
-        self.writer.first_unanswered().or_else(waiting).unwrap_or_else(|| self.reader.next())
+        if self.resuming {
+            return self.base.next;
+        }
+        let ahead = || match self.waiting.front() {
+            Some(batch) => Some(batch.source().start),
+            // What was read from here on counts for nothing.
+            None if self.rereads => self.trail.find(self.writer.acked()).map(|boundary| boundary.next),
+            None => None,
+        };
+        self.writer.first_unanswered().or_else(ahead).unwrap_or_else(|| self.reader.unread())
     }
 
     /// Where the lane's records lie on the target, up to the last good answer, end exclusive.
     pub fn written(&self) -> Span {
-        self.writer.written()
+        let start = self.base.target_start;
+        Span { start, end: start.plus(self.writer.acked()) }
     }
 
     /// Bytes of record batches that the lane holds: read, and not yet answered by the target.
     pub fn held(&self) -> usize {
-        self.waiting_bytes.saturating_add(self.writer.bytes())
+        self.waiting_bytes.saturating_add(self.writer.bytes()).saturating_add(self.reader.held())
     }
 
     /// Source offsets that are on the target or were left out on purpose.
     pub fn done(&self) -> i64 {
-        Span { start: self.span.start, end: self.next_source() }.len()
+        Span { start: self.base.span.start, end: self.next_source() }.len()
     }
 
     /// Whether the target gave an answer after which nothing more may be sent as it was handed out.
     pub fn is_failing(&self) -> bool {
-        self.writer.problem().is_some() || self.writer.is_splitting()
+        !self.writer.is_clear()
     }
 
     /// What was left out although it was to be moved.
     pub fn skipped(&self) -> &[Skipped] {
         self.reader.skipped()
+    }
+
+    /// Where the target lost what it had acknowledged; it was written again.
+    pub fn truncated(&self) -> &[Truncation] {
+        &self.truncated
+    }
+
+    /// Whether the target keeps stamps, as this end of its log shows; `None` where it does not: only of the lane's own last
+    /// batch is it known that it was stamped.
+    pub fn sees_stamps(&self, tail: &Tail) -> Option<bool> {
+        let last = tail.last?;
+        let kept = last.stamp.producer == self.writer.id().producer;
+        (kept || tail.end == self.written().end).then_some(kept)
+    }
+
+    /// Source offsets from which on the batches could not be cut as they had been journaled.
+    pub fn recut_at(&self) -> &[Offset] {
+        &self.recut
     }
 
     /// What keeps the lane from going on, if something does.

@@ -8,7 +8,7 @@ use super::pack::Turns;
 use crate::cluster::Connection;
 use crate::kafka::BrokerId;
 
-/// Connections per target broker. A broker works on one request of a connection at a time.
+/// Connections per target broker for lanes that are well. A broker works on one request of a connection at a time.
 const CONNECTIONS: usize = 2;
 
 /// Requests that may be on their way on one connection.
@@ -22,9 +22,10 @@ pub(super) struct LinkKey {
 }
 
 impl LinkKey {
-    /// The connection of a lane to this broker.
-    pub(super) fn new(broker: BrokerId, lane: usize) -> Self {
-        Self { broker, index: (lane % CONNECTIONS) as u16 }
+    /// The connection of a lane to this broker. Lanes that are not well have one for themselves: an answer waits for its
+    /// slowest partition.
+    pub(super) fn new(broker: BrokerId, lane: usize, well: bool) -> Self {
+        Self { broker, index: if well { lane % CONNECTIONS } else { CONNECTIONS } as u16 }
     }
 }
 

@@ -8,28 +8,37 @@
 //! certain after a Produce, and what does not, is written down in one place: `answer`.
 
 mod answer;
+mod count;
 mod engine;
 mod error;
 mod fetcher;
 mod lane;
 mod ledger;
 mod link;
+mod marks;
 mod pace;
 mod pack;
 mod patience;
 mod progress;
 mod reader;
+mod replay;
 mod requests;
 mod routes;
+mod settle;
+mod tails;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod trail;
 mod writer;
 
 pub use answer::ProduceResult;
-pub use engine::{Copied, Engine, Lanes, Limits};
+pub use count::count_kept;
+pub use engine::{Books, Copied, Copies, Engine, Lanes, Limits};
 pub use error::LaneProblem;
-pub use lane::{Action, Event, Lane, LaneEnd, LaneSetup};
+pub use lane::{Action, Event, Lane, LaneEnd, LaneSetup, Truncation};
 pub use patience::Patience;
 pub use progress::Progress;
+pub use settle::{LastBatch, Tail};
+pub use tails::tails;
 pub use tally::{Tally, Volume};

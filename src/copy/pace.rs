@@ -5,6 +5,9 @@ use std::time::Duration;
 /// How much the bucket holds, as time at the full rate: what a pause may save up.
 const BURST: Duration = Duration::from_millis(250);
 
+/// The shortest wait.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// Paces reading. What is taken is known only afterwards, so the bucket may go below zero; nothing new begins before it
 /// is above again.
 #[derive(Clone, Debug)]
@@ -31,7 +34,8 @@ impl Pace {
         let since = now.saturating_sub(self.filled).as_secs_f64();
         self.filled = now;
         self.bytes = (self.bytes + rate * since).min(rate * BURST.as_secs_f64());
-        (self.bytes < 0.0).then(|| now + Duration::from_secs_f64(-self.bytes / rate))
+        // What is left over by rounding must not make it a wait of no time at all.
+        (self.bytes < 0.0).then(|| now + Duration::from_secs_f64(-self.bytes / rate).max(LEAST))
     }
 
     /// So many bytes came.

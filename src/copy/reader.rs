@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::error::LaneProblem;
 use super::ledger::{Fate, Ledger};
+use super::replay::{Replay, Replayed};
 use super::tally::Tally;
 use crate::batch::{
     self, BatchError, BatchErrorKind, Broken, DropReason, Entry, Judge, Made, MessageSet, Outgoing, Piece, RawBatch,
@@ -11,7 +12,7 @@ use crate::batch::{
 };
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{Offset, Span};
-use crate::state::{SkipReason, Skipped};
+use crate::state::{Cut, SkipReason, Skipped};
 
 /// How often in a row the source may answer without a whole batch below the lane's end, although nothing in front of
 /// the lane in the request had taken the space: a broker gives the first partition that has records a whole batch,
@@ -25,6 +26,10 @@ pub(super) struct Reader {
     next: Offset,
     rules: Rules,
     ledger: Ledger,
+    /// The batches that must be cut as they were journaled.
+    replay: Replay,
+    /// The offset from which on they could not be.
+    recut: Option<Offset>,
     skip_corrupt: bool,
     skipped: Vec<Skipped>,
     empty_answers: u32,
@@ -37,14 +42,17 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(span: Span, rules: Rules, skip_corrupt: bool) -> Self {
+    /// A reader at `next`; `skipped` is what was left out in front of it.
+    pub(super) fn new(span: Span, next: Offset, rules: Rules, skip_corrupt: bool, skipped: Vec<Skipped>) -> Self {
         Self {
             span,
-            next: span.start,
+            next,
             rules,
             ledger: Ledger::default(),
+            replay: Replay::default(),
+            recut: None,
             skip_corrupt,
-            skipped: Vec::new(),
+            skipped,
             empty_answers: 0,
             starved: false,
             doubted: None,
@@ -56,6 +64,16 @@ impl Reader {
     /// The next source offset to ask for.
     pub(super) fn next(&self) -> Offset {
         self.next
+    }
+
+    /// The first source offset of which nothing has been handed out.
+    pub(super) fn unread(&self) -> Offset {
+        self.replay.gathered_from().unwrap_or(self.next)
+    }
+
+    /// Bytes of what was read and waits for more.
+    pub(super) fn held(&self) -> usize {
+        self.replay.bytes()
     }
 
     /// Bytes that an answer must have room for to bring anything; 0 where that is not known.
@@ -79,9 +97,32 @@ impl Reader {
 
     /// What was read from `offset` on will not be written as it was read.
     pub(super) fn rewind(&mut self, offset: Offset) {
-        self.next = self.next.min(offset);
+        self.go_to(self.next.min(offset), []);
+    }
+
+    /// Goes on at `offset`, with the batches that were journaled from there on.
+    pub(super) fn go_to(&mut self, offset: Offset, cuts: impl IntoIterator<Item = Cut>) {
+        self.next = offset;
+        self.replay = Replay::new(cuts);
         self.ledger.rewind(offset);
         self.skipped.retain(|skipped| skipped.span.end <= offset);
+    }
+
+    /// The offset from which on the source no longer holds what was journaled, if that was found out.
+    pub(super) fn take_recut(&mut self) -> Option<Offset> {
+        self.recut.take()
+    }
+
+    /// The source's log begins at `log_start`: what lies in front of it was deleted before it could be read.
+    pub(super) fn lost(&mut self, log_start: Offset) {
+        let start = self.unread();
+        if self.replay.is_active() {
+            // Only when nothing is owed any more is it known what was lost.
+            return self.differs(start);
+        }
+        self.next = log_start.min(self.span.end);
+        self.skip(Span { start, end: self.next }, SkipReason::Lost);
+        self.empty_answers = 0;
     }
 
     /// Everything in front of `offset` is on the target, or left out for good.
@@ -118,12 +159,20 @@ impl Reader {
         self.needed = 0;
         let walk = Walk { judge: Judge::new(aborted), run: Run::default(), behind: None, out };
         self.walk(walk, records);
+        self.close();
         self.count_empty(before, crowded);
+    }
+
+    /// Journaled batches that are still owed at the span's end can't be made any more.
+    fn close(&mut self) {
+        if self.next >= self.span.end && self.replay.is_active() {
+            self.differs(self.unread());
+        }
     }
 
     fn walk(&mut self, mut walk: Walk<impl FnMut(Outgoing)>, records: Bytes) {
         let mut pieces = batch::batches(records).peekable();
-        while let Some(piece) = pieces.next().filter(|_| !self.is_done()) {
+        while let Some(piece) = pieces.next().filter(|_| !self.is_done() && self.recut.is_none()) {
             let step = match piece {
                 Ok(Piece::Batch(batch)) => self.batch(batch, &mut walk),
                 Ok(Piece::Set(set)) => self.set(set, &mut walk),
@@ -177,6 +226,8 @@ impl Reader {
     fn act(&mut self, entry: Entry, verdict: Verdict, walk: &mut Walk<impl FnMut(Outgoing)>) -> Result<(), BatchError> {
         let (next, size) = (entry.next_offset(), entry.size());
         match (verdict, &entry) {
+            (Verdict::Pass | Verdict::Rewrite(_), _) if self.replay.is_active() => self.replay(entry, verdict, walk),
+            (Verdict::Drop(_), _) if self.replay.is_cut_off_by(next.min(self.span.end)) => self.differs(self.unread()),
             (Verdict::Pass, Entry::Batch(batch)) if !self.rules.joining.is_tiny(batch.header()) => {
                 self.flush(walk);
                 if !self.is_done() {
@@ -194,6 +245,36 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Cuts an entry as it was journaled.
+    fn replay(&mut self, entry: Entry, verdict: Verdict, walk: &mut Walk<impl FnMut(Outgoing)>) {
+        let (next, size) = (entry.next_offset(), entry.size());
+        let reason = match verdict {
+            Verdict::Rewrite(reason) => Some(reason),
+            _ => None,
+        };
+        match self.replay.take(entry, self.next, reason.is_none(), &self.rules) {
+            Replayed::Differs(offset) => self.differs(offset),
+            Replayed::Made(made, rest) => {
+                let last = made.last().map(|outgoing| outgoing.source().end);
+                made.into_iter().for_each(|outgoing| (walk.out)(outgoing));
+                match (rest, last) {
+                    (Some(entry), Some(last)) if last < self.span.end => {
+                        self.next = last;
+                        self.join(entry, Some(reason.unwrap_or(RewriteReason::TooLarge)), walk);
+                    }
+                    _ => self.went_on(next, size, reason.map_or(Fate::Passed, Fate::Rewritten)),
+                }
+            }
+        }
+    }
+
+    /// What was journaled can't be cut like that any more.
+    fn differs(&mut self, offset: Offset) {
+        tracing::warn!(%offset, "the source no longer holds the batches that were journaled; they are cut anew");
+        self.rewind(offset);
+        self.recut = Some(offset);
     }
 
     /// Lets an entry wait for its neighbours; without a `reason` it may pass as it is where it stays alone.
@@ -231,7 +312,7 @@ impl Reader {
                         return;
                     }
                     self.ledger.amend(span.end, None);
-                    self.skip(span);
+                    self.skip(span, SkipReason::Corrupt);
                 }
             }
         }
@@ -252,7 +333,7 @@ impl Reader {
         let Broken { span, error } = &broken;
         if self.skips(&broken) {
             self.next = span.end.min(self.span.end);
-            return self.skip(Span { start: span.start, end: self.next });
+            return self.skip(Span { start: span.start, end: self.next }, SkipReason::Corrupt);
         }
         self.stop(match &error.kind {
             BatchErrorKind::Refused(reason) => {
@@ -264,10 +345,10 @@ impl Reader {
         });
     }
 
-    fn skip(&mut self, span: Span) {
+    fn skip(&mut self, span: Span, reason: SkipReason) {
         match self.skipped.last_mut() {
-            Some(last) if last.span.end == span.start => last.span.end = span.end,
-            _ => self.skipped.push(Skipped { span, reason: SkipReason::Corrupt }),
+            Some(last) if last.span.end == span.start && last.reason == reason => last.span.end = span.end,
+            _ => self.skipped.push(Skipped { span, reason }),
         }
     }
 
@@ -305,6 +386,7 @@ impl Reader {
         if behind.is_some_and(|behind| behind >= self.span.end) {
             self.next = self.span.end;
             self.starved = false;
+            self.close();
         }
     }
 

@@ -8,14 +8,16 @@ use super::fetcher::Ask;
 use super::link::LinkKey;
 use crate::batch::Outgoing;
 use crate::cluster::{
-    Cluster, ClusterError, Connection, FetchAnswer, FetchPartition, FetchRequest, Isolation, Partition, ProduceAnswer,
-    ProducePartition, ProduceRequest, Use,
+    Cluster, ClusterError, Connection, Edge, FetchAnswer, FetchPartition, FetchRequest, Isolation, Partition,
+    ProduceAnswer, ProducePartition, ProduceRequest, Use,
 };
-use crate::kafka::{BrokerId, PartitionId, Side, TopicName, TopicPartition};
+use crate::kafka::{BrokerId, Offset, PartitionId, Side, TopicName, TopicPartition};
+use crate::state::{Entry, Store, StoreError};
 use crate::wire::{ApiKey, Rope};
+use tokio::time::timeout;
 
-/// Bytes asked of one partition. Larger batches come all the same when the partition is first in its request.
-const PARTITION_BYTES: i32 = 1024 * 1024;
+use super::settle::Tail;
+use super::tails::tails;
 
 /// How long a source broker may wait for records. Everything up to a lane's end is there when the copy starts.
 const MAX_WAIT: Duration = Duration::from_millis(500);
@@ -23,19 +25,27 @@ const MAX_WAIT: Duration = Duration::from_millis(500);
 /// How long the target's leader waits for its followers before it answers REQUEST_TIMED_OUT.
 const REPLICATION: Duration = Duration::from_secs(10);
 
+/// How long a look at the ends of logs may take.
+const SETTLE: Duration = Duration::from_secs(15);
+
 /// A request that ended.
 #[derive(Debug)]
 pub(super) enum Done {
     Fetched { broker: BrokerId, asks: Vec<Ask>, answer: Result<FetchAnswer, ClusterError> },
     Connected { key: LinkKey, connection: Result<Arc<Connection>, ClusterError> },
     Produced { key: LinkKey, lanes: Vec<usize>, answer: Result<ProduceAnswer, ClusterError> },
+    LogStart { lane: usize, log_start: Result<Offset, String> },
+    Settled { lanes: Vec<(usize, Result<Tail, String>)> },
+    Stamped { lane: usize, tail: Result<Tail, String> },
+    Stored { lanes: Vec<usize>, stored: Result<(), StoreError> },
     Leaders { side: Side, lanes: Vec<usize>, leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError> },
 }
 
-/// The Fetch request for these partitions.
+/// The Fetch request for these partitions: so many bytes of each, and of all of them. Larger batches come all the same when
+/// their partition is first in the request.
 pub(super) fn fetch_request(
     asks: &[Ask],
-    max_bytes: usize,
+    (of_each, max_bytes): (usize, usize),
     rack: &str,
     at: impl Fn(usize) -> TopicPartition,
 ) -> FetchRequest {
@@ -43,7 +53,7 @@ pub(super) fn fetch_request(
         at: at(ask.lane),
         leader_epoch: None,
         offset: ask.from,
-        max_bytes: PARTITION_BYTES.min(bytes(max_bytes)).max(bytes(ask.needed)),
+        max_bytes: bytes(of_each).min(bytes(max_bytes)).max(bytes(ask.needed)),
     };
     let isolation = match asks {
         [Ask { beyond: true, .. }] => Isolation::ReadUncommitted,
@@ -129,16 +139,45 @@ pub(super) async fn leaders(cluster: Cluster, side: Side, lanes: Vec<usize>, top
     Done::Leaders { side, lanes, leaders }
 }
 
+/// Asks where a lane's source log begins now.
+pub(super) async fn log_start(source: Cluster, lane: usize, at: TopicPartition) -> Done {
+    let mut listed = source.list_offsets(Edge::Earliest, std::slice::from_ref(&at)).await;
+    let log_start = match listed.remove(&at) {
+        Some(Ok(listed)) => Ok(listed.offset),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("the source does not say where its log begins".to_owned()),
+    };
+    Done::LogStart { lane, log_start }
+}
+
+/// Looks where each lane's target log ends. The leaders are looked up first: whatever was wrong, they may have changed.
+pub(super) async fn settle(target: Cluster, lanes: Vec<(usize, TopicPartition)>) -> Done {
+    let partitions: Vec<TopicPartition> = lanes.iter().map(|(_, at)| at.clone()).collect();
+    let mut found = timeout(SETTLE, tails(&target, &partitions)).await.unwrap_or_default();
+    let unanswered = || Err(format!("the target did not say within {} s where its log ends", SETTLE.as_secs()));
+    let tail = |(lane, at): (usize, TopicPartition)| (lane, found.remove(&at).unwrap_or_else(unanswered));
+    Done::Settled { lanes: lanes.into_iter().map(tail).collect() }
+}
+
+/// Looks at the last batch of a lane's target log.
+pub(super) async fn stamp(target: Cluster, lane: usize, at: TopicPartition) -> Done {
+    let mut found = timeout(SETTLE, tails(&target, std::slice::from_ref(&at))).await.unwrap_or_default();
+    Done::Stamped { lane, tail: found.remove(&at).unwrap_or_else(|| Err("no answer".to_owned())) }
+}
+
+pub(super) async fn store(store: Store, lanes: Vec<usize>, entries: Vec<Entry>) -> Done {
+    Done::Stored { lanes, stored: store.commit(entries).await }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::Offset;
 
     #[test]
     fn only_a_lane_that_is_asked_for_alone_may_see_open_transactions() {
         let ask = |lane, beyond| Ask { lane, from: Offset(0), needed: 0, beyond };
         let isolation =
-            |asks: &[Ask]| fetch_request(asks, 1, "", |lane| TopicPartition::new("t", lane as i32)).isolation;
+            |asks: &[Ask]| fetch_request(asks, (1, 1), "", |lane| TopicPartition::new("t", lane as i32)).isolation;
         assert_eq!(isolation(&[ask(0, true)]), Isolation::ReadUncommitted);
         assert_eq!(isolation(&[ask(0, false)]), Isolation::ReadCommitted);
         assert_eq!(isolation(&[ask(0, false), ask(1, true)]), Isolation::ReadCommitted);
@@ -148,16 +187,17 @@ mod tests {
     fn brokers_that_limit_partitions_only_are_not_asked_for_more_than_the_whole() {
         let ask = |lane, needed| Ask { lane, from: Offset(0), needed, beyond: false };
         let asks = [ask(0, 7_000_000), ask(1, 0), ask(2, 300_000), ask(3, 0)];
-        let mut request = fetch_request(&asks, 1_000_000, "", |lane| TopicPartition::new("t", lane as i32));
+        let mut request = fetch_request(&asks, (1 << 20, 1_000_000), "", |lane| TopicPartition::new("t", lane as i32));
         share(&mut request, &asks);
         let given: Vec<i32> = request.partitions.iter().map(|partition| partition.max_bytes).collect();
         assert_eq!(given, [7_000_000, 250_000, 250_000, 250_000], "the first one can't go on with less");
-        let mut request = fetch_request(&asks[1..], 1_200_000, "", |lane| TopicPartition::new("t", lane as i32));
+        let mut request =
+            fetch_request(&asks[1..], (1 << 20, 1_200_000), "", |lane| TopicPartition::new("t", lane as i32));
         share(&mut request, &asks[1..]);
         let given: Vec<i32> = request.partitions.iter().map(|partition| partition.max_bytes).collect();
         assert_eq!(given, [400_000, 400_000, 400_000]);
         let asks = [ask(1, 0), ask(2, 700_000), ask(3, 0)];
-        let mut request = fetch_request(&asks, 1_200_000, "", |lane| TopicPartition::new("t", lane as i32));
+        let mut request = fetch_request(&asks, (1 << 20, 1_200_000), "", |lane| TopicPartition::new("t", lane as i32));
         share(&mut request, &asks);
         let given: Vec<i32> = request.partitions.iter().map(|partition| partition.max_bytes).collect();
         assert_eq!(given, [400_000, 700_000, 400_000]);

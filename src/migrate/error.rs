@@ -3,6 +3,7 @@
 use crate::cluster::ClusterError;
 use crate::kafka::TopicPartition;
 use crate::plan::Refusal;
+use crate::state::{MetadataError, StoreError};
 use crate::topics::TopicsError;
 
 /// A run that ended without an outcome.
@@ -25,6 +26,25 @@ pub enum MigrateError {
         /// Why.
         cause: ClusterError,
     },
+    /// The lock can't be had or was lost, or the state can't be read or kept.
+    #[error("{0}")]
+    State(StoreError),
+    /// What the target remembers of a partition can't be understood.
+    #[error("the state of {at} on the target can't be read: {cause}")]
+    Unreadable {
+        /// The partition.
+        at: TopicPartition,
+        /// Why.
+        cause: MetadataError,
+    },
+    /// The target did not show the end of a partition to verify it.
+    #[error("everything was copied, but {at} can't be verified: {cause}")]
+    Unproved {
+        /// The partition.
+        at: TopicPartition,
+        /// Why.
+        cause: String,
+    },
     /// The target left a partition out of its answer.
     #[error("the target does not say where {at} ends")]
     NoTargetEnd {
@@ -37,7 +57,10 @@ impl MigrateError {
     /// What a person can do about it; `None` where the text already says all there is.
     pub fn advice(&self) -> Option<String> {
         match self {
-            Self::Refused(_) | Self::NoTargetEnd { .. } => None,
+            Self::Refused(_) | Self::NoTargetEnd { .. } | Self::Unproved { .. } => None,
+            Self::State(error) => error.advice(),
+            Self::Unreadable { cause: MetadataError::Newer(_), .. } => Some("use the kferry that wrote it".to_owned()),
+            Self::Unreadable { .. } => Some("run with another --name".to_owned()),
             Self::Topics(error) => error.advice(),
             Self::Cluster(error) | Self::TargetEnd { cause: error, .. } => error.advice(),
         }

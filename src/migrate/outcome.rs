@@ -1,13 +1,15 @@
 //! What a run came to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::copy::{Copied, LaneEnd, Tally};
 use crate::kafka::{Span, TopicPartition};
+use crate::offsets::GroupOutcome;
 use crate::plan::Warning;
 use crate::plan::facts::ClusterIdentity;
-use crate::state::Skipped;
-use crate::verify::{Difference, Level};
+use crate::state::{Checkpoint, SkipReason, Skipped};
+use crate::verify::{Level, Verdict};
 
 /// How a run ended as a whole.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,34 +29,70 @@ pub enum Ended {
 pub struct LaneOutcome {
     /// The partition.
     pub at: TopicPartition,
-    /// The source offsets that were to be moved, end exclusive.
-    pub span: Span,
-    /// Where the records lie on the target, end exclusive.
-    pub written: Span,
-    /// Batches by verdict.
+    /// Where it stands: the source offsets that were to be moved, where the records lie on the target, what was left out.
+    pub checkpoint: Checkpoint,
+    /// Batches by verdict, of this run.
     pub tally: Tally,
-    /// What was left out although it was to be moved.
-    pub skipped: Vec<Skipped>,
     /// How the lane ended.
     pub end: LaneEnd,
     /// The level at which it was verified.
     pub verified: Option<Level>,
-    /// What the verification found.
-    pub difference: Option<Box<Difference>>,
+    /// What the verification found, where that is a difference, or what kept it from its end.
+    pub difference: Option<Box<Verdict>>,
+    /// Whether this run had nothing to do for it.
+    pub before: bool,
 }
 
 impl From<Copied> for LaneOutcome {
     /// Not verified yet.
     fn from(lane: Copied) -> Self {
-        let Copied { at, span, written, tally, skipped, end } = lane;
-        Self { at, span, written, tally, skipped, end, verified: None, difference: None }
+        let Copied { at, tally, end, checkpoint, .. } = lane;
+        Self { at, checkpoint, tally, end, verified: None, difference: None, before: false }
     }
 }
 
 impl LaneOutcome {
+    /// A lane that this run has not touched.
+    pub(super) fn standing(at: &TopicPartition, checkpoint: &Checkpoint) -> Self {
+        Self {
+            at: at.clone(),
+            end: if checkpoint.is_finished() { LaneEnd::Copied } else { LaneEnd::Stopped },
+            checkpoint: checkpoint.clone(),
+            tally: Tally::default(),
+            verified: None,
+            difference: None,
+            before: true,
+        }
+    }
+
+    /// Where the records lie on the target, end exclusive.
+    pub const fn written(&self) -> Span {
+        self.checkpoint.written()
+    }
+
+    /// The source offsets that were to be moved, end exclusive.
+    pub const fn span(&self) -> Span {
+        self.checkpoint.span
+    }
+
+    /// What was left out although it was to be moved.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.checkpoint.skipped
+    }
+
+    /// Whether verification found a difference.
+    fn differs(&self) -> bool {
+        self.difference.as_ref().is_some_and(|verdict| verdict.differs())
+    }
+
+    /// Whether the source deleted something before it could be moved.
+    fn has_lost(&self) -> bool {
+        self.skipped().iter().any(|skipped| skipped.reason == SkipReason::Lost)
+    }
+
     /// Source offsets that were left out although they were to be moved.
     pub fn skipped_offsets(&self) -> i64 {
-        self.skipped.iter().map(|skipped| skipped.span.len()).sum()
+        self.skipped().iter().map(|skipped| skipped.span.len()).sum()
     }
 
     /// What stood in the way, with the partition's name and, where known, what to do.
@@ -63,7 +101,11 @@ impl LaneOutcome {
             let advice = problem.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
             return Some(format!("{}: {problem}{advice}", self.at));
         }
-        self.difference.as_ref().map(ToString::to_string)
+        if let Some(lost) = self.skipped().iter().find(|skipped| skipped.reason == SkipReason::Lost) {
+            let span = lost.span;
+            return Some(format!("{}: the source deleted offsets {span} before they could be copied", self.at));
+        }
+        self.difference.as_ref().and_then(|verdict| verdict.problem())
     }
 }
 
@@ -78,30 +120,50 @@ pub struct Outcome {
     pub target: ClusterIdentity,
     /// Every lane, by topic and partition.
     pub lanes: Vec<LaneOutcome>,
+    /// The partitions of which nothing moves.
+    pub idle: BTreeMap<TopicPartition, Checkpoint>,
+    /// What became of the groups' commits, by group and partition; empty where it did not come to that.
+    pub groups: Vec<GroupOutcome>,
     /// The plan's warnings and those of the run.
     pub warnings: Vec<Warning>,
     /// Wall time from the start of the copy to the end of the verification.
     pub elapsed: Duration,
+    /// Whether it was told to stop before its end.
+    pub interrupted: bool,
+    /// Whether there was nothing to do: everything had been done before, or there is nothing to move.
+    pub nothing_to_do: bool,
 }
 
 impl Outcome {
     /// How the run ended as a whole.
     pub fn ended(&self) -> Ended {
         let any = |test: fn(&LaneOutcome) -> bool| self.lanes.iter().any(test);
-        if any(|lane| matches!(lane.end, LaneEnd::Failed(_))) {
+        if self.nothing_to_do && !self.interrupted && !any(LaneOutcome::differs) {
+            Ended::Done
+        } else if any(|lane| matches!(lane.end, LaneEnd::Failed(_))) {
             Ended::Failed
-        } else if any(|lane| lane.end == LaneEnd::Stopped) {
+        } else if self.interrupted || any(|lane| lane.end == LaneEnd::Stopped) {
             Ended::Stopped
-        } else if any(|lane| lane.difference.is_some()) {
+        } else if any(LaneOutcome::differs) {
             Ended::Differs
+        } else if any(|lane| lane.difference.is_some() || lane.has_lost())
+            || self.groups.iter().any(|ended| ended.outcome.is_refusal())
+        {
+            Ended::Failed
         } else {
             Ended::Done
         }
     }
 
+    /// Whether every lane came to its end and was verified, and nothing is missing.
+    pub fn is_copied(&self) -> bool {
+        let whole = |lane: &LaneOutcome| lane.end == LaneEnd::Copied && lane.verified.is_some() && !lane.has_lost();
+        self.lanes.iter().all(whole)
+    }
+
     /// Records that are on the target.
     pub fn records(&self) -> i64 {
-        self.lanes.iter().map(|lane| lane.written.len()).sum()
+        self.lanes.iter().map(|lane| lane.written().len()).sum()
     }
 
     /// Source offsets that were left out although they were to be moved.
@@ -116,10 +178,23 @@ impl Outcome {
 
     /// The first problem and how many lanes share the fate.
     pub fn problem(&self) -> Option<String> {
-        let first = self.troubled().next()?.problem()?;
+        let Some(first) = self.troubled().next().and_then(LaneOutcome::problem) else { return self.group_problem() };
         match self.troubled().count() {
             0 | 1 => Some(first),
             count => Some(format!("{first} (and {} more partitions)", count - 1)),
         }
+    }
+
+    /// The first group whose offset was not committed, and how many share the fate.
+    fn group_problem(&self) -> Option<String> {
+        let refused: Vec<&GroupOutcome> = self.groups.iter().filter(|ended| ended.outcome.is_refusal()).collect();
+        let first = refused.first()?;
+        let why = first.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let others = match refused.len() {
+            1 => String::new(),
+            count => format!(" (and {} more commits)", count - 1),
+        };
+        let outcome = first.outcome.as_str();
+        Some(format!("the offset of group {} on {} was not committed: {outcome}{why}{others}", first.group, first.at))
     }
 }

@@ -1,36 +1,30 @@
 //! From a plan to its outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::agenda::{Agenda, Recorded};
 use super::error::MigrateError;
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
-use crate::batch::{AppendTime, Codec, Rules};
-use crate::cluster::retry::RetryPolicy;
-use crate::cluster::{Cluster, ClusterError, Configs, Edge, Use};
+use super::{groups, prepare, proof};
+use crate::batch::Codec;
+use crate::cluster::Cluster;
 use crate::config::Settings;
-use crate::copy::{Copied, Engine, LaneEnd, LaneSetup, Limits, Patience, Tally};
-use crate::kafka::{Offset, Sequence, Span, Stamp, TopicName, TopicPartition};
-use crate::plan::{LanePlan, Permit, Plan, Warning, WarningCode};
+use crate::copy::{Books, Copies, Engine, LaneEnd, LaneSetup, Limits};
+use crate::kafka::{Span, TopicName, TopicPartition};
+use crate::offsets::Moved;
+use crate::plan::{Permit, Plan, Warning, WarningCode};
+use crate::state::{self, BootClock, Clock, Holder, Opening, Store};
 use crate::topics::{self, LeftOutBecause, Mirrored};
-use crate::verify::{self, Extent};
-use crate::wire::ApiKey;
+use crate::verify::Level;
 
-/// Batches of one lane that may be in flight: as many as brokers remember of a producer.
-const DEPTH: usize = 5;
-
-/// The first version of Produce that comes with brokers that remember more than the last batch of a producer (1.0).
-const REMEMBERS_FIVE: i16 = 4;
-
-/// Brokers forget producers whose newest record is older than this, in ms (`producer.id.expiration.ms`: 24 h).
-const PRODUCER_EXPIRY: i64 = 24 * 60 * 60 * 1_000;
-
-/// What the operator chose that a plan does not fix.
-#[derive(Clone, Copy, Debug)]
+/// What the operator decided about the copy, beside what the plan says.
+#[derive(Clone, Debug)]
 pub struct Choices {
     /// What the copy may use.
     pub limits: Limits,
@@ -38,70 +32,145 @@ pub struct Choices {
     pub recompress: Option<Codec>,
     /// Whether corrupt batches are left out instead of stopping their partition.
     pub skip_corrupt: bool,
+    /// How long a request of a dead process may still land.
+    pub late_bound: Duration,
+    /// Whether the groups' offsets are committed on the target.
+    pub translate_offsets: bool,
+    /// Whether commits that others made on the target are replaced.
+    pub overwrite_offsets: bool,
+    /// Whether recorded ends give way to today's.
+    pub extend: bool,
+    /// Whether another process that runs this migration is fenced.
+    pub take_over: bool,
+    /// How closely both sides are compared afterwards.
+    pub verify: Level,
+    /// Who runs it.
+    pub holder: Holder,
+    /// The clock that the lock is held by.
+    pub clock: Arc<dyn Clock>,
 }
 
-impl From<&Settings> for Choices {
-    fn from(settings: &Settings) -> Self {
+impl Choices {
+    /// What the settings say, for this process.
+    pub fn new(settings: &Settings, holder: Holder) -> Self {
         Self {
             limits: Limits { memory: settings.memory, rate: settings.rate.map(Into::into) },
             recompress: settings.topics.recompress.map(Codec::from),
             skip_corrupt: settings.skip_corrupt,
+            late_bound: settings.late_bound,
+            translate_offsets: settings.translate_offsets,
+            overwrite_offsets: settings.overwrite_offsets,
+            extend: false,
+            take_over: false,
+            verify: settings.verify.into(),
+            holder,
+            clock: Arc::new(BootClock),
         }
     }
 }
 
 /// A run that may start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Migration<'a> {
-    name: &'a str,
-    source: &'a Cluster,
-    target: &'a Cluster,
-    plan: &'a Plan,
-    choices: Choices,
-    now_ms: i64,
+    pub(super) name: &'a str,
+    pub(super) source: &'a Cluster,
+    pub(super) target: &'a Cluster,
+    pub(super) plan: &'a Plan,
+    pub(super) choices: Choices,
+    pub(super) now_ms: i64,
+    /// What the target remembered when it was looked at, without the lock.
+    recorded: Recorded,
+    /// What a report remembers.
+    fallback: Recorded,
+    finished: bool,
 }
 
 impl<'a> Migration<'a> {
-    /// A run of `plan` from the first cluster to the second; `now_ms` is the time in ms since 1970.
+    /// A run of `plan` from the first cluster to the second; `now_ms` is the time in ms since 1970. `fallback` is used where
+    /// the target remembers nothing.
     ///
     /// # Errors
     ///
-    /// The plan holds what a run with these permits must not do.
-    pub fn new(
+    /// The state can't be read, or the plan holds what a run with these permits must not do. A migration that is finished
+    /// has nothing more to be refused.
+    pub async fn new(
         name: &'a str,
         (source, target): (&'a Cluster, &'a Cluster),
         plan: &'a Plan,
         permits: &BTreeSet<Permit>,
-        choices: Choices,
+        (choices, fallback): (Choices, Recorded),
         now_ms: i64,
     ) -> Result<Self, MigrateError> {
-        match plan.refusals(permits) {
-            refusals if refusals.is_empty() => Ok(Self { name, source, target, plan, choices, now_ms }),
+        let reading = state::read(target, name).await.map_err(MigrateError::State)?;
+        let recorded = recall(&reading.state, &fallback)?;
+        let agenda = Agenda::new(plan, recorded.clone(), choices.extend).map_err(MigrateError::Refused)?;
+        // An extension looks at the groups again: they may have read on where nothing came in.
+        let done = agenda.is_resumed() && agenda.is_finished() && groups_are_done(&agenda.recorded, plan, &choices);
+        let finished = done && !choices.extend;
+        match plan.refusals_besides(permits, |at| recorded.contains_key(at)) {
+            refusals if refusals.is_empty() || finished => {
+                Ok(Self { name, source, target, plan, choices, now_ms, recorded, fallback, finished })
+            }
             refusals => Err(MigrateError::Refused(refusals)),
         }
     }
 
-    /// The outcome before anything was moved.
+    /// Whether there is nothing to do: neither to move, nor to remember.
+    pub fn is_idle(&self) -> bool {
+        self.finished || (self.recorded.is_empty() && self.plan.partitions().is_empty())
+    }
+
+    /// The outcome before anything was moved by this run.
     pub fn begun(&self) -> Outcome {
-        let lane = |lane: &LanePlan| LaneOutcome {
-            at: lane.at.clone(),
-            span: lane.span,
-            written: Span::new(0, 0),
-            tally: Tally::default(),
-            skipped: Vec::new(),
-            end: LaneEnd::Stopped,
-            verified: None,
-            difference: None,
-        };
+        let planned = self.plan.partitions().iter().filter(|lane| !self.recorded.contains_key(&lane.at));
+        let planned = planned.map(|lane| {
+            let nowhere = crate::kafka::Offset(0);
+            (lane.at.clone(), prepare::begun(lane, nowhere, None, &BTreeMap::new()))
+        });
+        let mut checkpoints = self.recorded.clone();
+        checkpoints.extend(planned);
         Outcome {
             name: self.name.to_owned(),
             source: self.plan.source().clone(),
             target: self.plan.target().clone(),
-            lanes: self.plan.lanes().map(lane).collect(),
+            lanes: lanes_of(&checkpoints),
+            idle: idle_of(&checkpoints),
+            groups: Vec::new(),
             warnings: self.plan.warnings().to_vec(),
             elapsed: Duration::ZERO,
+            interrupted: false,
+            nothing_to_do: self.is_idle(),
         }
     }
+}
+
+/// The lanes among the checkpoints.
+fn lanes_of(checkpoints: &Recorded) -> Vec<LaneOutcome> {
+    let moves = |checkpoint: &state::Checkpoint| !checkpoint.span.is_empty();
+    let lanes = checkpoints.iter().filter(|(_, checkpoint)| moves(checkpoint));
+    lanes.map(|(at, checkpoint)| LaneOutcome::standing(at, checkpoint)).collect()
+}
+
+/// The partitions of which nothing moves.
+fn idle_of(checkpoints: &Recorded) -> Recorded {
+    let idle = checkpoints.iter().filter(|(_, checkpoint)| checkpoint.span.is_empty());
+    idle.map(|(at, checkpoint)| (at.clone(), checkpoint.clone())).collect()
+}
+
+/// Reads what the target remembers, and of partitions that it has forgotten what a report does.
+fn recall(stored: &state::State, fallback: &Recorded) -> Result<Recorded, MigrateError> {
+    let mut recorded = fallback.clone();
+    for (at, (_, metadata)) in stored {
+        let read = state::decode(metadata).map_err(|cause| MigrateError::Unreadable { at: at.clone(), cause });
+        recorded.insert(at.clone(), read?);
+    }
+    Ok(recorded)
+}
+
+/// Whether the offsets of all groups of the plan were committed.
+fn groups_are_done(recorded: &Recorded, plan: &Plan, choices: &Choices) -> bool {
+    let done = recorded.values().find_map(|checkpoint| checkpoint.groups);
+    !choices.translate_offsets || done == Some(groups::print(plan.groups()))
 }
 
 /// Moves what the plan says. When `stop` turns true, what is under way is finished and the rest is left for another run.
@@ -115,28 +184,124 @@ pub async fn run(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, MigrateError> {
     let started = Instant::now();
-    let begun = migration.begun();
-    let mut warnings = begun.warnings;
-    let created = create_topics(&migration, observer).await?;
-    warnings.extend(created.iter().flat_map(refused_configs));
-    let lanes = move_all(&migration, stop, observer).await?;
-    warnings.extend(finish_topics(&migration, created, &lanes).await);
-    Ok(Outcome { lanes, warnings, elapsed: started.elapsed(), ..begun })
+    let mut begun = migration.begun();
+    if migration.is_idle() {
+        tokio::select! {
+            biased;
+            () = stopped(stop.clone()) => begun.interrupted = true,
+            proved = proof::prove(&migration, &mut begun.lanes, stop, observer) => proved?,
+        }
+        return Ok(Outcome { elapsed: started.elapsed(), ..begun });
+    }
+    let opening = Opening {
+        holder: migration.choices.holder.clone(),
+        take_over: migration.choices.take_over,
+        clock: Arc::clone(&migration.choices.clock),
+    };
+    let mut news = |news: state::News| observer.step(Step::Lock(&news));
+    let opened = tokio::select! {
+        biased;
+        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..begun }),
+        opened = Store::open(migration.target, migration.name, opening, &mut news) => opened,
+    };
+    let store = opened.map_err(MigrateError::State)?;
+    let told = tokio::select! {
+        biased;
+        lost = store.keep() => Err(MigrateError::State(lost)),
+        told = story(&migration, &store, stop, observer, begun) => told,
+    };
+    store.close().await;
+    told.map(|outcome| Outcome { elapsed: started.elapsed(), ..outcome })
 }
 
-/// Copies and proves every lane; without lanes nothing is asked of the target.
-async fn move_all(
+/// Ends when the run is to stop.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The story, told with the lock held.
+async fn story(
     migration: &Migration<'_>,
+    store: &Store,
     stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
-) -> Result<Vec<LaneOutcome>, MigrateError> {
-    if migration.plan.lanes().next().is_none() {
-        return Ok(Vec::new());
+    begun: Outcome,
+) -> Result<Outcome, MigrateError> {
+    let prepared = tokio::select! {
+        biased;
+        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..begun }),
+        prepared = prepare(migration, store, observer) => prepared?,
+    };
+    let Prepared { mut checkpoints, resumed, warnings } = prepared;
+    let mut outcome = begun;
+    outcome.warnings.extend(warnings);
+    let copies = copy(migration, store, &checkpoints, &resumed, stop.clone(), observer).await;
+    outcome.warnings.extend(copy_warnings(&copies));
+    for lane in &copies.lanes {
+        checkpoints.insert(lane.at.clone(), lane.checkpoint.clone());
     }
-    let lanes = prepare(migration).await?;
-    let copied = copy(migration, lanes, stop, observer).await;
-    observer.step(Step::Verifying);
-    prove(migration, copied).await
+    let mut copied: BTreeMap<TopicPartition, LaneOutcome> =
+        copies.lanes.into_iter().map(|lane| (lane.at.clone(), LaneOutcome::from(lane))).collect();
+    let lane = |lane: LaneOutcome| copied.remove(&lane.at).unwrap_or(lane);
+    outcome.lanes = lanes_of(&checkpoints).into_iter().map(lane).collect();
+    outcome.idle = idle_of(&checkpoints);
+    if let Some(error) = copies.unstored {
+        return Err(MigrateError::State(error));
+    }
+    outcome.interrupted = *stop.borrow() || outcome.lanes.iter().any(|lane| lane.end == LaneEnd::Stopped);
+    if outcome.interrupted {
+        return Ok(outcome);
+    }
+    tokio::select! {
+        biased;
+        () = stopped(stop.clone()) => outcome.interrupted = true,
+        ended = conclude(migration, store, observer, stop, &mut outcome, checkpoints) => ended?,
+    }
+    Ok(outcome)
+}
+
+/// What is known before the copy begins.
+struct Prepared {
+    checkpoints: Recorded,
+    resumed: BTreeSet<TopicPartition>,
+    warnings: Vec<Warning>,
+}
+
+/// Takes up what the migration remembers, makes the topics, and makes the plan durable.
+async fn prepare(
+    migration: &Migration<'_>,
+    store: &Store,
+    observer: &mut dyn Observer,
+) -> Result<Prepared, MigrateError> {
+    let stored = store.load().await.map_err(MigrateError::State)?;
+    let recorded = recall(&stored, &migration.fallback)?;
+    let from_report: Vec<TopicPartition> = recorded.keys().filter(|at| !stored.contains_key(at)).cloned().collect();
+    let agenda = Agenda::new(migration.plan, recorded, migration.choices.extend).map_err(MigrateError::Refused)?;
+    if agenda.is_resumed() {
+        observer.step(Step::Resuming(&agenda.recorded));
+    }
+    let made = create_topics(migration, observer).await?;
+    let warnings = made.iter().flat_map(refused_configs).collect();
+    let created = prepare::created(&made);
+    let new: Vec<TopicPartition> = agenda.new.iter().map(|lane| lane.at.clone()).collect();
+    let topics: BTreeSet<TopicName> = new.iter().chain(agenda.recorded.keys()).map(|at| at.topic.clone()).collect();
+    let ids = prepare::target_ids(migration.target, &topics).await?;
+    agenda.check_targets(&ids).map_err(MigrateError::Refused)?;
+    let ends = prepare::target_ends(migration.target, &new).await?;
+    let resumed: BTreeSet<TopicPartition> = agenda.recorded.keys().cloned().collect();
+    let mut changed = agenda.extended;
+    let mut checkpoints = agenda.recorded;
+    changed.extend(from_report);
+    for lane in &agenda.new {
+        let end = *ends.get(&lane.at).ok_or_else(|| MigrateError::NoTargetEnd { at: lane.at.clone() })?;
+        let id = ids.get(&lane.at.topic).copied();
+        checkpoints.insert(lane.at.clone(), prepare::begun(lane, end, id, &created));
+        changed.insert(lane.at.clone());
+    }
+    prepare::record(migration, store, &mut checkpoints, &changed).await?;
+    Ok(Prepared { checkpoints, resumed, warnings })
 }
 
 async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Vec<Mirrored>, MigrateError> {
@@ -158,122 +323,108 @@ fn refused_configs(topic: &Mirrored) -> impl Iterator<Item = Warning> {
     })
 }
 
-/// Sets what created topics get once they are filled: a topic that stamps its own time would have replaced the records'.
-async fn finish_topics(migration: &Migration<'_>, created: Vec<Mirrored>, lanes: &[LaneOutcome]) -> Option<Warning> {
-    let filled = |topic: &Mirrored| {
-        let mut own = lanes.iter().filter(|lane| lane.at.topic == topic.spec.name);
-        own.all(|lane| lane.end == LaneEnd::Copied)
-    };
-    let filled: Vec<Mirrored> = created.into_iter().filter(filled).collect();
-    let error = topics::finish(migration.target, &filled).await.err()?;
-    let advice = error.advice().unwrap_or_default();
-    Some(Warning::new(WarningCode::ConfigLeftOut, error.to_string()).advice(advice))
-}
-
-/// Looks up where each lane's first record must land, and gets the producer id that stamps the batches.
-async fn prepare(migration: &Migration<'_>) -> Result<Vec<LaneSetup>, MigrateError> {
-    let lanes: Vec<&LanePlan> = migration.plan.lanes().collect();
-    let partitions: Vec<TopicPartition> = lanes.iter().map(|lane| lane.at.clone()).collect();
-    let ends = target_ends(migration.target, &partitions).await;
-    let (producer, epoch) = migration.target.init_producer_id().await.map_err(MigrateError::Cluster)?;
-    let version = produce_version(migration.target).await;
-    let Choices { recompress, skip_corrupt, .. } = migration.choices;
-    let topics: BTreeSet<TopicName> = lanes.iter().map(|lane| lane.at.topic.clone()).collect();
-    let configs = migration.target.topic_configs(&topics.into_iter().collect::<Vec<_>>()).await;
-    let rules = |at: &TopicPartition| {
-        let known = configs.get(&at.topic).and_then(|configs| configs.as_ref().ok());
-        known.map_or_else(Rules::default, |configs| target_rules(configs, migration.now_ms))
-    };
-    let setup = |(seed, lane): (u64, &LanePlan)| {
-        let target_end = end_of(&ends, &lane.at)?;
-        Ok(LaneSetup {
-            at: lane.at.clone(),
-            span: lane.span,
-            stamp: Stamp { producer, epoch, sequence: Sequence(0) },
-            target_end,
-            depth: if version < REMEMBERS_FIVE { 1 } else { DEPTH },
-            old_before: migration.now_ms.saturating_sub(PRODUCER_EXPIRY),
-            rules: Rules { codecs: migration.plan.codecs(), recompress, ..rules(&lane.at) },
-            skip_corrupt,
-            patience: Patience::new(RetryPolicy::default(), seed),
-        })
-    };
-    (0..).zip(lanes).map(setup).collect()
-}
-
-/// What a target topic takes, as far as its configs tell. A topic whose configs may not be read says so by its refusals.
-fn target_rules(configs: &Configs, now_ms: i64) -> Rules {
-    let value = |name: &str| configs.get(name)?.value.as_deref();
-    let number = |name: &str| value(name)?.parse::<i64>().ok();
-    let stamps = value("message.timestamp.type") == Some("LogAppendTime");
-    Rules {
-        max_batch_bytes: number("max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok()),
-        // Brokers that stamp their own time don't mind the records' times.
-        latest_timestamp: topics::timestamp_limit(number, topics::AFTER)
-            .filter(|_| !stamps)
-            .map(|(ms, _)| now_ms.saturating_add(ms)),
-        append_time: if stamps { AppendTime::TargetStamps } else { AppendTime::Keep },
-        ..Rules::default()
-    }
-}
-
-/// The lowest version of Produce that the target's brokers speak with us. One that can't be reached now has no say: it
-/// leads nothing.
-async fn produce_version(target: &Cluster) -> i16 {
-    let mut lowest = i16::MAX;
-    for broker in target.brokers() {
-        if let Ok(connection) = target.connection(broker.id, Use::Control(0)).await {
-            lowest = lowest.min(connection.version(ApiKey::Produce).unwrap_or_default());
-        }
-    }
-    lowest
-}
-
-type Ends = BTreeMap<TopicPartition, Result<Offset, ClusterError>>;
-
-async fn target_ends(target: &Cluster, partitions: &[TopicPartition]) -> Ends {
-    let listed = target.list_offsets(Edge::HighWatermark, partitions).await;
-    listed.into_iter().map(|(at, end)| (at, end.map(|end| end.offset))).collect()
-}
-
-fn end_of(ends: &Ends, at: &TopicPartition) -> Result<Offset, MigrateError> {
-    match ends.get(at) {
-        Some(Ok(end)) => Ok(*end),
-        Some(Err(cause)) => Err(MigrateError::TargetEnd { at: at.clone(), cause: cause.clone() }),
-        None => Err(MigrateError::NoTargetEnd { at: at.clone() }),
-    }
-}
-
 async fn copy(
     migration: &Migration<'_>,
-    lanes: Vec<LaneSetup>,
+    store: &Store,
+    checkpoints: &Recorded,
+    resumed: &BTreeSet<TopicPartition>,
     stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
-) -> Vec<Copied> {
-    let records = lanes.iter().map(|lane| lane.span.len()).sum();
+) -> Copies {
+    let lanes = prepare::lanes(migration, checkpoints, resumed).await;
+    let left = |lane: &LaneSetup| Span { start: lane.checkpoint.next, end: lane.checkpoint.span.end }.len();
+    let records = lanes.iter().map(left).sum();
     observer.step(Step::Copying { lanes: lanes.len(), records });
-    let engine = Engine::new(migration.source.clone(), migration.target.clone(), migration.choices.limits, lanes);
+    let served: BTreeSet<&TopicPartition> = lanes.iter().map(|lane| &lane.at).collect();
+    let others = checkpoints.iter().filter(|(at, _)| !served.contains(at));
+    let books = Books {
+        store: store.clone(),
+        others: others.map(|(at, checkpoint)| (at.clone(), checkpoint.clone())).collect(),
+        began_ms: migration.now_ms,
+        host: migration.choices.holder.host.clone(),
+    };
+    let (source, target) = (migration.source.clone(), migration.target.clone());
+    let engine = Engine::new(source, target, migration.choices.limits, books, lanes);
     engine.run(stop, &mut |progress, lanes| observer.progress(progress, lanes)).await
 }
 
-/// Asks the target itself where its logs end now.
-async fn prove(migration: &Migration<'_>, copied: Vec<Copied>) -> Result<Vec<LaneOutcome>, MigrateError> {
-    let complete = copied.iter().filter(|lane| lane.end == LaneEnd::Copied);
-    let partitions: Vec<TopicPartition> = complete.map(|lane| lane.at.clone()).collect();
-    let ends = target_ends(migration.target, &partitions).await;
-    copied.into_iter().map(|lane| proved(lane, &ends)).collect()
+/// What happened on the way that the operator should know.
+fn copy_warnings(copies: &Copies) -> Vec<Warning> {
+    let truncated = copies.lanes.iter().flat_map(|lane| {
+        lane.truncated.iter().map(|truncation| {
+            let message = format!(
+                "the target had acknowledged records up to {}, but its log ended at {}: what was lost was written again",
+                truncation.expected, truncation.end
+            );
+            let advice = "look for an unclean leader election on the target";
+            Warning::new(WarningCode::Truncated, message).at(&lane.at).advice(advice)
+        })
+    });
+    let recut = copies.lanes.iter().flat_map(|lane| {
+        lane.recut.iter().map(|offset| {
+            let message = format!("from source offset {offset} on, batches could not be cut as they were journaled: the source has deleted or compacted some meanwhile");
+            Warning::new(WarningCode::PlanChanged, message).at(&lane.at)
+        })
+    });
+    let unstamped = (copies.stamps_kept == Some(false)).then(|| {
+        let message =
+            "the target drops the producer's stamps: batches went one at a time, and only offsets tell what is there";
+        Warning::new(WarningCode::StampsNotKept, message)
+    });
+    truncated.chain(recut).chain(unstamped).collect()
 }
 
-fn proved(lane: Copied, ends: &Ends) -> Result<LaneOutcome, MigrateError> {
-    let mut outcome = LaneOutcome::from(lane);
-    if outcome.end == LaneEnd::Copied {
-        let LaneOutcome { at, span, written, .. } = &outcome;
-        let log_end = end_of(ends, at)?;
-        let extent = Extent { at: at.clone(), source: *span, target: *written, records: written.len() };
-        match verify::check_offsets(&extent, log_end) {
-            Ok(level) => outcome.verified = Some(level),
-            Err(difference) => outcome.difference = Some(difference),
-        }
+/// Proves what was copied, lets the groups go on, and finishes the topics.
+async fn conclude(
+    migration: &Migration<'_>,
+    store: &Store,
+    observer: &mut dyn Observer,
+    stop: watch::Receiver<bool>,
+    outcome: &mut Outcome,
+    mut checkpoints: Recorded,
+) -> Result<(), MigrateError> {
+    observer.step(Step::Verifying(migration.choices.verify));
+    proof::prove(migration, &mut outcome.lanes, stop, observer).await?;
+    outcome.warnings.extend(finish_topics(migration, &checkpoints, &outcome.lanes).await);
+    if !migration.choices.translate_offsets {
+        return Ok(());
     }
-    Ok(outcome)
+    observer.step(Step::Groups(migration.plan.groups().len()));
+    let proved: BTreeSet<&TopicPartition> =
+        outcome.lanes.iter().filter(|lane| lane.verified.is_some()).map(|lane| &lane.at).collect();
+    let moved = migration.plan.partitions().iter().filter_map(|lane| {
+        let checkpoint = checkpoints.get(&lane.at)?;
+        Some(Moved::new(checkpoint, lane, checkpoint.span.is_empty() || proved.contains(&lane.at)))
+    });
+    let (ended, warnings) = groups::commit(
+        migration.source,
+        migration.target,
+        migration.plan.groups(),
+        moved.collect(),
+        migration.choices.overwrite_offsets,
+    )
+    .await;
+    outcome.warnings.extend(warnings);
+    outcome.groups = ended;
+    let done = outcome.groups.iter().all(|ended| !ended.outcome.is_refusal());
+    if done && let Some((at, first)) = checkpoints.iter_mut().next() {
+        first.groups = Some(groups::print(migration.plan.groups()));
+        let entry = first.entry(at, migration.now_ms, &migration.choices.holder.host);
+        store.commit(vec![entry]).await.map_err(MigrateError::State)?;
+    }
+    Ok(())
+}
+
+/// Sets what created topics get once they are filled: a topic that stamps its own time would have replaced the records'.
+async fn finish_topics(migration: &Migration<'_>, checkpoints: &Recorded, lanes: &[LaneOutcome]) -> Option<Warning> {
+    let filled = |topic: &TopicName| {
+        let mut own = lanes.iter().filter(|lane| lane.at.topic == *topic);
+        own.all(|lane| lane.end == LaneEnd::Copied)
+    };
+    let created = checkpoints.iter().filter_map(|(at, checkpoint)| Some((&at.topic, checkpoint.created.as_ref()?)));
+    let late = created.filter(|(topic, created)| !created.finish.is_empty() && filled(topic));
+    let late: BTreeMap<_, _> = late.map(|(topic, created)| (topic.clone(), created.finish.clone())).collect();
+    let error = topics::finish(migration.target, &late).await.err()?;
+    let advice = error.advice().unwrap_or_default();
+    Some(Warning::new(WarningCode::ConfigLeftOut, error.to_string()).advice(advice))
 }

@@ -13,11 +13,13 @@ pub enum Signal {
     Terminate,
 }
 
-/// Catches SIGINT and SIGTERM from its making on.
+/// Catches SIGINT and SIGTERM from its making on, and keeps SIGHUP from ending the process.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// Caught so that it does nothing: a terminal that was closed must not end a copy.
+    _hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
@@ -25,7 +27,11 @@ impl Signals {
     ///
     /// The operating system refused the handlers.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            _hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for the next of them.

@@ -242,8 +242,18 @@ impl Plan {
 
     /// Why a run with these permits must not start: one entry per code; none where it may.
     pub fn refusals(&self, permits: &BTreeSet<Permit>) -> Vec<Refusal> {
+        self.refusals_besides(permits, |_| false)
+    }
+
+    /// As [`Self::refusals`], where the migration remembers partitions that are `ours`: what they hold is no reason.
+    pub fn refusals_besides(&self, permits: &BTreeSet<Permit>, ours: impl Fn(&TopicPartition) -> bool) -> Vec<Refusal> {
+        let appends = |warning: &Warning| {
+            let at = warning.topic.clone().zip(warning.partition);
+            at.is_some_and(|(topic, partition)| ours(&TopicPartition { topic, partition }))
+        };
         let stops = |warning: &&Warning| match warning.weight {
             Weight::Note => false,
+            Weight::Unless(Permit::Append) if appends(warning) => false,
             Weight::Unless(permit) => !permits.contains(&permit),
             Weight::Refuse => true,
         };

@@ -278,17 +278,27 @@ async fn target_facts(target: Reached<'_>) -> Result<TargetFacts, ClusterError> 
     })
 }
 
-/// The partitions that migrations have moved to this cluster.
+/// The partitions that migrations have moved to this cluster. They remember those too of which nothing was to move.
 async fn moved(target: &Cluster) -> Result<BTreeMap<TopicPartition, BTreeSet<GroupId>>, ClusterError> {
     let list = target.list_groups().await?;
     let states: Vec<GroupId> = list.groups.into_keys().filter(|id| id.as_str().starts_with("kferry-")).collect();
     let mut moved: BTreeMap<TopicPartition, BTreeSet<GroupId>> = BTreeMap::new();
     for (group, commits) in target.committed(&states).await {
-        for commit in unless_refused(commits)?.unwrap_or_default() {
+        let commits = unless_refused(commits)?.unwrap_or_default();
+        for commit in commits.into_iter().filter(|commit| !moves_nothing(&commit.metadata)) {
             moved.entry(commit.at).or_default().insert(group.clone());
         }
     }
     Ok(moved)
+}
+
+/// Whether a migration's metadata names a span that is empty.
+fn moves_nothing(metadata: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Remembered {
+        span: [i64; 2],
+    }
+    serde_json::from_str(metadata).is_ok_and(|Remembered { span: [start, end] }| start == end)
 }
 
 /// The newest version of an API that all brokers speak; 0 where one has none in common with kferry.

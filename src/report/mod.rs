@@ -1,11 +1,14 @@
 //! Plans and results as text for people and as stable JSON for programs.
 
 mod file;
+pub mod groups;
 pub mod json;
 mod log;
 pub mod outcome;
 mod progress;
+pub mod status;
 pub mod table;
+pub mod verified;
 
 pub use file::{ReportError, ReportFile};
 pub use log::TextLog;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::groups::groups;
 use super::table::{many, table};
 use crate::copy::Volume;
 use crate::kafka::units::{Bytes, Count, Span};
@@ -18,7 +19,7 @@ const FEW_RANGES: usize = 5;
 /// The result's text; every line ends with a line feed.
 pub fn outcome(outcome: &Outcome) -> String {
     let mut lines = vec![headline(outcome)];
-    let sections = [topics(outcome), opened(outcome), skipped(outcome), troubled(outcome), groups(outcome)];
+    let sections = [topics(outcome), opened(outcome), skipped(outcome), troubled(outcome), groups(&outcome.groups)];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -39,8 +40,15 @@ fn headline(outcome: &Outcome) -> String {
     };
     match outcome.ended() {
         Ended::Done if outcome.lanes.is_empty() => "Nothing to move".to_owned(),
+        Ended::Done if outcome.nothing_to_do => {
+            let (records, lanes) = (records(outcome.records()), many(outcome.lanes.len(), "partition"));
+            format!(
+                "Already finished: {records} of {lanes} are on the target; nothing was written; --extend moves what the source got since"
+            )
+        }
         Ended::Done => format!("Done: moved and verified {moved}"),
         Ended::Stopped => format!("Stopped: moved {moved}; what is on the target is right"),
+        Ended::Failed if outcome.is_copied() => format!("Not finished: moved and verified {moved}"),
         Ended::Failed => format!("Failed: moved {moved}; what is on the target is right"),
         Ended::Differs => format!("Differs: moved {moved}, but the target tells other offsets"),
     }
@@ -63,8 +71,8 @@ fn topics(outcome: &Outcome) -> Vec<String> {
         Some([
             topic,
             lanes.len().to_string(),
-            Count(lanes.iter().map(|lane| lane.span.len()).sum()).to_string(),
-            Count(lanes.iter().map(|lane| lane.written.len()).sum()).to_string(),
+            Count(lanes.iter().map(|lane| lane.span().len()).sum()).to_string(),
+            Count(lanes.iter().map(|lane| lane.written().len()).sum()).to_string(),
             Bytes(lanes.iter().map(|lane| lane.tally.bytes_read()).sum()).to_string(),
             format!("{verified} of {} {level}", lanes.len()).trim_end().to_owned(),
         ])
@@ -97,10 +105,10 @@ fn opened(outcome: &Outcome) -> Vec<String> {
 
 /// The ranges of the source that were to be moved and were left out.
 fn skipped(outcome: &Outcome) -> Vec<String> {
-    let lanes: Vec<&LaneOutcome> = outcome.lanes.iter().filter(|lane| !lane.skipped.is_empty()).collect();
+    let lanes: Vec<&LaneOutcome> = outcome.lanes.iter().filter(|lane| !lane.skipped().is_empty()).collect();
     let rows = |lane: &&LaneOutcome| {
         let at = lane.at.to_string();
-        let (few, others) = lane.skipped.split_at(lane.skipped.len().min(FEW_RANGES));
+        let (few, others) = lane.skipped().split_at(lane.skipped().len().min(FEW_RANGES));
         let range = |skipped: &Skipped| {
             let [start, end, len] = [skipped.span.start.get(), skipped.span.end.get(), skipped.span.len()];
             let [start, end, len] = [start, end, len].map(|number| Count(number).to_string());
@@ -124,15 +132,6 @@ fn skipped(outcome: &Outcome) -> Vec<String> {
     lines
 }
 
-/// What this version leaves to the operator.
-fn groups(outcome: &Outcome) -> Vec<String> {
-    if outcome.lanes.is_empty() || outcome.ended() != Ended::Done {
-        return Vec::new();
-    }
-    let said = "The groups' offsets are not set on the target yet: start their consumers there with auto.offset.reset=earliest";
-    vec![said.to_owned()]
-}
-
 /// The partitions that could not be moved or verified.
 fn troubled(outcome: &Outcome) -> Vec<String> {
     let mut lines: Vec<String> = outcome.troubled().take(FEW).filter_map(LaneOutcome::problem).collect();
@@ -151,7 +150,11 @@ mod tests {
     use crate::copy::{LaneEnd, LaneProblem, Tally};
     use crate::kafka::{Offset, Span as Offsets, TopicPartition};
     use crate::plan::facts::ClusterIdentity;
-    use crate::state::SkipReason;
+    use crate::state::{Checkpoint, SkipReason};
+
+    fn checkpoint(span: Offsets, records: i64) -> Checkpoint {
+        Checkpoint { next: span.end, records, ..Checkpoint::begin(span, Offset(0)) }
+    }
 
     fn lane(partition: i32, end: LaneEnd) -> LaneOutcome {
         let mut tally = Tally::default();
@@ -160,13 +163,12 @@ mod tests {
         let verified = (end == LaneEnd::Copied).then_some(Level::Offsets);
         LaneOutcome {
             at: TopicPartition::new("orders", partition),
-            span: Offsets::new(100, 1_200),
-            written: Offsets::new(0, 1_000),
+            checkpoint: checkpoint(Offsets::new(100, 1_200), 1_000),
             tally,
-            skipped: Vec::new(),
             end,
             verified,
             difference: None,
+            before: false,
         }
     }
 
@@ -174,7 +176,18 @@ mod tests {
         let identity = || ClusterIdentity { id: None, bootstrap: Vec::new(), brokers: Default::default() };
         let elapsed = Duration::from_millis(840);
         let (source, target) = (identity(), identity());
-        outcome(&Outcome { name: "night".to_owned(), source, target, lanes, warnings: Vec::new(), elapsed })
+        outcome(&Outcome {
+            name: "night".to_owned(),
+            source,
+            target,
+            lanes,
+            idle: BTreeMap::new(),
+            groups: Vec::new(),
+            warnings: Vec::new(),
+            elapsed,
+            interrupted: false,
+            nothing_to_do: false,
+        })
     }
 
     #[test]
@@ -190,8 +203,6 @@ orders           2    2,200    2,000  3.9 KiB  2 of 2 offsets
 batches    reason    count    bytes
 passed                   2  2.9 KiB
 rewritten  boundary      2   1000 B
-
-The groups' offsets are not set on the target yet: start their consumers there with auto.offset.reset=earliest
 "
         );
     }
@@ -208,8 +219,8 @@ The groups' offsets are not set on the target yet: start their consumers there w
     fn what_was_skipped_is_listed_and_said_to_be_missing() {
         let skip = |start, end| Skipped { span: Offsets::new(start, end), reason: SkipReason::Corrupt };
         let mut lanes = vec![lane(0, LaneEnd::Copied), lane(1, LaneEnd::Copied), lane(2, LaneEnd::Copied)];
-        lanes[0].skipped = vec![skip(100, 101)];
-        lanes[2].skipped = (0..7).map(|n| skip(1_000 * n, 1_000 * n + 10)).collect();
+        lanes[0].checkpoint.skipped = vec![skip(100, 101)];
+        lanes[2].checkpoint.skipped = (0..7).map(|n| skip(1_000 * n, 1_000 * n + 10)).collect();
         let text = shown(lanes);
         assert!(
             text.starts_with(
@@ -236,7 +247,9 @@ What was skipped is not on the target: restore it from elsewhere, or do without 
         let skipping = |partition| {
             let span = Offsets::new(7, 8);
             let skipped = vec![Skipped { span, reason: SkipReason::Corrupt }];
-            LaneOutcome { skipped, ..lane(partition, LaneEnd::Copied) }
+            let mut lane = lane(partition, LaneEnd::Copied);
+            lane.checkpoint.skipped = skipped;
+            lane
         };
         let text = shown((0..23).map(skipping).collect());
         assert_eq!(text.matches("corrupt").count(), 20);

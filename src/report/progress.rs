@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::table::many;
 use crate::copy::{Lanes, Progress};
 use crate::kafka::units::{Bytes, Count, Span};
-use crate::migrate::{Observer, Step};
+use crate::migrate::{Observer, Recorded, Step};
+use crate::state::News;
+use crate::verify::{self, Level};
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -36,6 +39,12 @@ impl Screen {
         Self { shown }
     }
 
+    fn compared(&mut self, progress: &verify::Progress) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.set_message(format!("compared {} of {} records", Count(progress.done), Count(progress.total)));
+        }
+    }
+
     fn say(&self, text: &str) {
         match &self.shown {
             Shown::Nothing => {}
@@ -53,12 +62,21 @@ fn line(text: &str) {
 impl Observer for Screen {
     fn step(&mut self, step: Step<'_>) {
         match step {
+            Step::Lock(News::Waiting { holder, most }) => self.say(&format!(
+                "{holder} runs this migration, or did until lately: waiting up to {} s for it to end",
+                most.as_secs()
+            )),
+            Step::Lock(News::Fenced { holder }) => self.say(&format!("fenced {holder}")),
+            Step::Resuming(recorded) => self.say(&resuming(recorded)),
+            Step::Groups(groups) => {
+                self.say(&format!("committing the offsets of {} on the target", many(groups, "group")));
+            }
             Step::Creating(topics) => {
                 let names: Vec<&str> = topics.iter().map(|topic| topic.as_str()).collect();
-                self.say(&format!("creating {} topics on the target: {}", topics.len(), names.join(", ")));
+                self.say(&format!("creating {} on the target: {}", many(topics.len(), "topic"), names.join(", ")));
             }
             Step::Copying { lanes, records } => {
-                self.say(&format!("copying up to {} records of {lanes} partitions", Count(records)));
+                self.say(&format!("copying up to {} records of {}", Count(records), many(lanes, "partition")));
                 if let Shown::Bar(bar) = &self.shown {
                     bar.set_length(records.unsigned_abs());
                     let template = "{bar:32} {percent:>3}%  {msg}";
@@ -67,11 +85,15 @@ impl Observer for Screen {
                     );
                 }
             }
-            Step::Verifying => {
+            Step::Compared(progress) => self.compared(progress),
+            Step::Verifying(level) => {
                 if let Shown::Bar(bar) = &self.shown {
                     bar.finish_and_clear();
                 }
-                self.say("verifying against the target's offsets");
+                self.say(match level {
+                    Level::Offsets => "verifying against the target's offsets",
+                    Level::Digest | Level::Records => "verifying: both sides are read again",
+                });
             }
         }
     }
@@ -93,6 +115,22 @@ impl Observer for Screen {
     }
 }
 
+/// What an earlier run has left.
+fn resuming(recorded: &Recorded) -> String {
+    let lanes = || recorded.values().filter(|checkpoint| !checkpoint.span.is_empty());
+    let done = lanes().filter(|checkpoint| checkpoint.is_finished()).count();
+    let records = lanes().map(|checkpoint| checkpoint.records).sum();
+    let last = lanes().max_by_key(|checkpoint| checkpoint.at_ms);
+    // A report does not say who wrote last.
+    let host = last.map(|checkpoint| checkpoint.host.as_str()).filter(|host| !host.is_empty());
+    let host = host.map(|host| format!(", last from host {host}")).unwrap_or_default();
+    format!(
+        "going on: {} records are on the target, {done} of {} complete{host}",
+        Count(records),
+        many(lanes().count(), "partition")
+    )
+}
+
 /// One line about how far the copy is.
 fn describe(progress: &Progress) -> String {
     let seconds = progress.elapsed.as_secs_f64().max(0.001);
@@ -106,7 +144,7 @@ fn describe(progress: &Progress) -> String {
     };
     let failed = match progress.lanes_failed {
         0 => String::new(),
-        failed => format!(", {failed} partitions stopped"),
+        failed => format!(", {} stopped", many(failed, "partition")),
     };
     format!("{} of {} records, {rate}/s{left}{failed}", Count(progress.done), Count(progress.total))
 }
@@ -126,7 +164,7 @@ mod tests {
             lanes: 3,
             elapsed: Duration::from_secs(10),
         };
-        assert_eq!(describe(&progress), "25,000 of 100,000 records, 5.0 MiB/s, about 30 s left, 1 partitions stopped");
+        assert_eq!(describe(&progress), "25,000 of 100,000 records, 5.0 MiB/s, about 30 s left, 1 partition stopped");
     }
 
     #[test]

@@ -280,7 +280,7 @@ test34-group   test4           1               0
   test4 (1 partition)
 
 warning not_empty (run refuses without --append)
-  test3/0: the target holds 7 records already
+  test3/0: the target holds 7 records already; if an earlier run wrote them, use its --report FILE, not --append
 warning expired
   test1/0: test123-group committed 3,713, but the log starts at 5,226: 1,513 offsets are gone from the source
 warning offsets_expire
@@ -320,11 +320,11 @@ first   b             400               0
 second  c               1             996
 
 warning not_empty (run refuses without --append)
-  a/0: the target holds 5 records already
-  a/1: the target holds 5 records already
-  a/2: the target holds 5 records already
-  a/3: the target holds 5 records already
-  a/4: the target holds 5 records already
+  a/0: the target holds 5 records already; if an earlier run wrote them, use its --report FILE, not --append
+  a/1: the target holds 5 records already; if an earlier run wrote them, use its --report FILE, not --append
+  a/2: the target holds 5 records already; if an earlier run wrote them, use its --report FILE, not --append
+  a/3: the target holds 5 records already; if an earlier run wrote them, use its --report FILE, not --append
+  a/4: the target holds 5 records already; if an earlier run wrote them, use its --report FILE, not --append
   … and 795 more in the log
 warning undecided
   c/1: second: commits on the topic, but none on this partition: it moves from the log start, so that nothing can be missed

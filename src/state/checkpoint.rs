@@ -20,6 +20,8 @@ pub struct Checkpoint {
     pub target_start: Offset,
     /// Who writes; `None` where nothing moves.
     pub writer: Option<Writer>,
+    /// Whether the target was seen to drop the stamps of batches: then only offsets tell what is there.
+    pub unstamped: bool,
     /// How what follows `next` is cut into batches, as far as it may have been sent.
     pub journal: Journal,
     /// Source offsets of interest and where they lie on the target, by source offset.
@@ -34,6 +36,8 @@ pub struct Checkpoint {
     pub created: Option<Created>,
     /// The groups whose offsets are all committed, as a checksum of their names; kept with the first partition of all.
     pub groups: Option<u32>,
+    /// When the process that wrote this began, in ms since 1970, and the source offset that it began at.
+    pub since: Option<(i64, Offset)>,
     /// When this was written, in ms since 1970.
     pub at_ms: i64,
     /// The host that wrote it.
@@ -76,6 +80,28 @@ pub struct Place {
 }
 
 impl Checkpoint {
+    /// Nothing of `span` is moved yet, and its first record will lie at `target_start`.
+    pub const fn begin(span: Span, target_start: Offset) -> Self {
+        Self {
+            span,
+            next: span.start,
+            records: 0,
+            target_start,
+            writer: None,
+            unstamped: false,
+            journal: Journal::new(span.start),
+            places: Vec::new(),
+            skipped: Vec::new(),
+            source_id: None,
+            target_id: None,
+            created: None,
+            groups: None,
+            since: None,
+            at_ms: 0,
+            host: String::new(),
+        }
+    }
+
     /// Where the log of the target partition ends as far as is known: the committed offset.
     pub const fn target_end(&self) -> Offset {
         self.target_start.plus(self.records)

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{Checkpoint, Created, Place, Writer};
 use super::journal::Journal;
 use super::skipped::{SkipReason, Skipped};
-use crate::kafka::{Cursor, CursorError, Offset, ProducerEpoch, ProducerId, Span, TopicId, put_varint};
+use crate::cluster::CommitOffset;
+use crate::kafka::{Cursor, CursorError, Offset, ProducerEpoch, ProducerId, Span, TopicId, TopicPartition, put_varint};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -39,6 +40,8 @@ struct Document {
     start: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     writer: Option<(i64, i16, i64)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unstamped: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     journal: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -53,6 +56,8 @@ struct Document {
     created: Option<BTreeMap<String, String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     groups: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<(i64, i64)>,
     at: i64,
     host: String,
 }
@@ -97,6 +102,14 @@ pub fn decode(metadata: &str) -> Result<Checkpoint, MetadataError> {
     serde_json::from_str::<Document>(metadata).map_err(foreign)?.read()
 }
 
+impl Checkpoint {
+    /// What is committed for it, written at this time (ms since 1970) by this host.
+    pub fn entry(&self, at: &TopicPartition, at_ms: i64, host: &str) -> CommitOffset {
+        let metadata = encode(&Self { at_ms, host: host.to_owned(), ..self.clone() });
+        CommitOffset { at: at.clone(), offset: self.target_end(), metadata }
+    }
+}
+
 impl From<&Checkpoint> for Document {
     fn from(checkpoint: &Checkpoint) -> Self {
         let Checkpoint { span, source_id, target_id, .. } = checkpoint;
@@ -107,6 +120,7 @@ impl From<&Checkpoint> for Document {
             records: checkpoint.records,
             start: checkpoint.target_start.get(),
             writer: checkpoint.writer.map(|writer| (writer.producer.get(), writer.epoch.get(), writer.origin)),
+            unstamped: checkpoint.unstamped,
             journal: STANDARD_NO_PAD.encode(checkpoint.journal.bytes()),
             places: String::new(),
             skipped: STANDARD_NO_PAD.encode(skipped(checkpoint)),
@@ -114,6 +128,7 @@ impl From<&Checkpoint> for Document {
             target_id: target_id.map(|id| id.to_string()),
             created: checkpoint.created.as_ref().map(|created| created.finish.clone()),
             groups: checkpoint.groups,
+            since: checkpoint.since.map(|(ms, offset)| (ms, offset.get())),
             at: checkpoint.at_ms,
             host: checkpoint.host.clone(),
         }
@@ -161,6 +176,7 @@ impl Document {
             records: self.records,
             target_start,
             writer: self.writer.map(writer),
+            unstamped: self.unstamped,
             journal: read_journal(next, &unpack("journal", &self.journal)?)?,
             places: read_places(Place { source: span.start, target: target_start }, &unpack("places", &self.places)?)?,
             skipped: read_skipped(span.start, &unpack("skipped", &self.skipped)?)?,
@@ -168,6 +184,7 @@ impl Document {
             target_id: self.target_id.as_deref().map(topic_id).transpose()?,
             created: self.created.map(|finish| Created { finish }),
             groups: self.groups,
+            since: self.since.map(|(ms, offset)| (ms, Offset(offset))),
             at_ms: self.at,
             host: self.host,
         })
@@ -243,6 +260,7 @@ mod tests {
             records: 480,
             target_start: Offset(20),
             writer: Some(Writer { producer: ProducerId(4_000_000), epoch: ProducerEpoch(2), origin: 40 }),
+            unstamped: true,
             journal,
             places: vec![Place { source: Offset(1_100), target: Offset(110) }],
             skipped: vec![Skipped { span: Span::new(1_200, 1_210), reason: SkipReason::Lost }],
@@ -250,6 +268,7 @@ mod tests {
             target_id: None,
             created: Some(Created { finish: [("message.timestamp.type".into(), "LogAppendTime".into())].into() }),
             groups: Some(u32::MAX),
+            since: Some((1_799_999_990_000, Offset(1_200))),
             at_ms: 1_800_000_000_000,
             host: "migrate-1".into(),
         }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::mirror::{ConfigLeftOut, LeftOutBecause, Mirrored, command};
-use crate::cluster::{Cluster, ClusterError, ErrorKind, NewTopic};
+use crate::cluster::{Cluster, ClusterError, Configs, ErrorKind, NewTopic, TopicValues};
 use crate::kafka::units::Count;
 use crate::kafka::{ErrorCode, TopicName};
 
@@ -83,28 +83,38 @@ pub async fn create(target: &Cluster, wanted: &[Mirrored]) -> Result<Vec<Mirrore
     Ok(topics.into_values().collect())
 }
 
-/// Sets what created topics get once they are filled.
+/// Sets what created topics get once they are filled, by topic.
 ///
 /// # Errors
 ///
 /// A topic that did not take it; the others have it.
-pub async fn finish(target: &Cluster, created: &[Mirrored]) -> Result<(), TopicsError> {
-    let late: Vec<&Mirrored> = created.iter().filter(|topic| !topic.at_end.is_empty()).collect();
+pub async fn finish(target: &Cluster, late: &TopicValues) -> Result<(), TopicsError> {
     if late.is_empty() {
         return Ok(());
     }
-    let changed = late.iter().map(|topic| (topic.spec.name.clone(), topic.at_end.clone())).collect();
-    let whole = late.iter().map(|topic| {
-        let mut configs = topic.spec.configs.clone();
-        configs.extend(topic.at_end.clone());
-        (topic.spec.name.clone(), configs)
+    // Brokers before 2.3 replace all overrides of a topic at once.
+    let names: Vec<TopicName> = late.keys().cloned().collect();
+    let known = target.topic_configs(&names).await;
+    let whole = late.iter().map(|(name, configs)| {
+        let mut whole: BTreeMap<String, String> = match known.get(name) {
+            Some(Ok(known)) => overrides(known).collect(),
+            Some(Err(_)) | None => BTreeMap::new(),
+        };
+        whole.extend(configs.clone());
+        (name.clone(), whole)
     });
-    let answers = target.set_topic_configs(&changed, &whole.collect()).await;
+    let answers = target.set_topic_configs(late, &whole.collect()).await;
     let mut failed = answers.into_values().filter_map(Result::err);
     match failed.next() {
         None => Ok(()),
         Some(first) => Err(TopicsError::Unfinished { first: Box::new(first), others: failed.count() }),
     }
+}
+
+/// What is set on the topic itself.
+fn overrides(configs: &Configs) -> impl Iterator<Item = (String, String)> + '_ {
+    let set = configs.iter().filter(|(_, config)| !config.is_default());
+    set.filter_map(|(name, config)| Some((name.clone(), config.value.clone()?)))
 }
 
 /// Asks for all topics, and again for those of which the target refuses a configuration, without that one. Returns why

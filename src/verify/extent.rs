@@ -1,6 +1,7 @@
 //! What a lane claims to have written.
 
-use crate::kafka::{Span, TopicPartition};
+use crate::kafka::{Offset, Span, TopicPartition};
+use crate::state::Checkpoint;
 
 /// A stretch of the source and where it lies on the target.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,4 +14,24 @@ pub struct Extent {
     pub target: Span,
     /// The records counted while copying.
     pub records: i64,
+    /// Source offsets that were left out on purpose, in order: corrupt, or lost before they could be copied.
+    pub skipped: Vec<Span>,
+}
+
+impl Extent {
+    /// What a partition's checkpoint says was moved so far.
+    pub fn of(at: &TopicPartition, checkpoint: &Checkpoint) -> Self {
+        Self {
+            at: at.clone(),
+            source: Span { start: checkpoint.span.start, end: checkpoint.next },
+            target: checkpoint.written(),
+            records: checkpoint.records,
+            skipped: checkpoint.skipped.iter().map(|skipped| skipped.span).collect(),
+        }
+    }
+
+    /// The skipped stretch that `offset` lies in.
+    pub(super) fn skip_at(&self, offset: Offset) -> Option<Span> {
+        self.skipped.iter().copied().find(|skipped| skipped.contains(offset))
+    }
 }

@@ -82,8 +82,13 @@ apis! {
     1 Fetch 2..=11 flexible 12 throttle First(1)
     2 ListOffsets 0..=7 flexible 6 throttle First(2)
     3 Metadata 1..=12 flexible 9 throttle First(3)
+    8 OffsetCommit 2..=8 flexible 8 throttle First(3)
     9 OffsetFetch 1..=8 flexible 6 throttle First(3)
     10 FindCoordinator 0..=4 flexible 3 throttle First(1)
+    11 JoinGroup 2..=4 flexible 6 throttle First(2)
+    12 Heartbeat 1..=3 flexible 4 throttle First(1)
+    13 LeaveGroup 1..=2 flexible 4 throttle First(1)
+    14 SyncGroup 1..=3 flexible 4 throttle First(1)
     15 DescribeGroups 0..=5 flexible 5 throttle First(1)
     16 ListGroups 0..=5 flexible 3 throttle First(1)
     18 ApiVersions 0..=3 flexible 3 throttle Inside

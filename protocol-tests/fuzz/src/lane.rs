@@ -7,7 +7,8 @@ use kferry::batch::{AppendTime, Codec, CodecSet, Outgoing, Rules};
 use kferry::cluster::AbortedTransaction;
 use kferry::cluster::retry::RetryPolicy;
 use kferry::copy::{Action, Event, Lane, LaneEnd, LaneSetup, Patience, ProduceResult};
-use kferry::kafka::{Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp, TopicPartition};
+use kferry::kafka::{Offset, ProducerEpoch, ProducerId, Sequence, Span, TopicPartition};
+use kferry::state::{Checkpoint, Writer};
 use protocol_tests::broker::batch::{Header, Next, OVERHEAD, attribute, crc_matches, next_batch, walk};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,6 +21,9 @@ const PATIENCE: usize = 100;
 
 /// Where the first record must land.
 const TARGET_END: i64 = 1_000;
+
+/// The first sequence: soon it wraps.
+const FIRST_SEQUENCE: i32 = i32::MAX - 5;
 
 /// Attribute bits that no batch may be sent with.
 const UNSENDABLE: i16 =
@@ -56,9 +60,11 @@ impl Choices {
         };
         let setup = LaneSetup {
             at: TopicPartition::new("fuzzed", 0),
-            span: Span::new(start, start.saturating_add(length)),
-            stamp: Stamp { producer: ProducerId(7), epoch: ProducerEpoch(1), sequence: Sequence(i32::MAX - 5) },
-            target_end: Offset(TARGET_END),
+            checkpoint: Checkpoint::begin(Span::new(start, start.saturating_add(length)), Offset(TARGET_END)),
+            writer: Writer { producer: ProducerId(7), epoch: ProducerEpoch(1), origin: -i64::from(FIRST_SEQUENCE) },
+            resumed: false,
+            marks: Vec::new(),
+            late_bound: Duration::ZERO,
             depth,
             old_before: if has(4) { i64::MAX } else { 0 },
             rules,
@@ -96,6 +102,7 @@ pub fn drive(data: &[u8], formats: Formats) {
     let source = Source::of(&answers);
     let mut target = Target::new(&choices.setup);
     let (mut lane, mut answers) = (Lane::new(choices.setup.clone()), answers.into_iter());
+    lane.on(Duration::ZERO, Event::Stamps { kept: true });
     let (mut now, mut in_flight, mut empty) = (Duration::ZERO, Vec::new(), 0);
     let end = loop {
         match lane.next(now) {
@@ -122,6 +129,11 @@ pub fn drive(data: &[u8], formats: Formats) {
                 in_flight.insert(0, i64::from(batch.records()));
                 assert!(in_flight.len() <= choices.setup.depth);
             }
+            Some(Action::Store) => {
+                lane.checkpoint();
+                lane.on(now, Event::Stored);
+            }
+            Some(Action::Settle) => panic!("every answer is clear"),
             Some(Action::Wait(until)) => {
                 assert!(until > now, "the lane waits for the past");
                 now = until;
@@ -137,7 +149,7 @@ pub fn drive(data: &[u8], formats: Formats) {
     };
     assert_eq!(lane.written(), Span::new(TARGET_END, TARGET_END + target.records));
     if end == LaneEnd::Copied && choices.aborted.is_empty() && lane.skipped().is_empty() {
-        source.was_copied(choices.setup.span, target.records);
+        source.was_copied(choices.setup.checkpoint.span, target.records);
     }
 }
 
@@ -230,7 +242,7 @@ struct Target {
 
 impl Target {
     fn new(setup: &LaneSetup) -> Self {
-        let (source, sequence) = (setup.span.start, setup.stamp.sequence);
+        let (source, sequence) = (setup.checkpoint.span.start, Sequence(FIRST_SEQUENCE));
         Self { setup: setup.clone(), source, sequence, records: 0, answered: TARGET_END }
     }
 
@@ -251,7 +263,7 @@ impl Target {
                 .is_some_and(|codec| { rules.codecs.contains(codec) || rules.recompress == Some(codec) })
         );
         let span = batch.source();
-        assert!(self.source <= span.start && span.start < span.end && span.end <= self.setup.span.end, "{span}");
+        assert!(self.source <= span.start && span.start < span.end && span.end <= self.setup.checkpoint.span.end, "{span}");
         self.source = span.end;
         self.sequence = self.sequence.plus(header.count);
         self.records += i64::from(header.count);

@@ -13,16 +13,20 @@ use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use kafka_protocol::messages::describe_configs_request::{DescribeConfigsRequest, DescribeConfigsResource};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
+use kafka_protocol::messages::join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic,
 };
 use kafka_protocol::messages::produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kafka_protocol::messages::{
     AlterConfigsRequest, ApiVersionsRequest, ConsumerGroupDescribeRequest, DescribeGroupsRequest,
-    FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, ListGroupsRequest, ProducerId,
-    alter_configs_request, incremental_alter_configs_request,
+    FindCoordinatorRequest, HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, LeaveGroupRequest,
+    ListGroupsRequest, ProducerId, SyncGroupRequest, alter_configs_request, incremental_alter_configs_request,
 };
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use kferry::wire::{ApiKey, VersionRange};
@@ -50,6 +54,8 @@ const TOPIC: &str = "fixture";
 /// For Produce, so that Fetch finds the other one as it was made.
 const WRITTEN: &str = "fixture-written";
 const GROUP: &str = "fixture-group";
+/// For OffsetCommit, for the same reason.
+const COMMITTED: &str = "fixture-committed";
 const MEMBERS: &str = "fixture-members";
 const TIME: i64 = 1_700_000_000_000;
 
@@ -66,7 +72,7 @@ fn main() {
         let folder = folder.join(release.to_string());
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let slot = park.own(Broker::Real(release), 1);
+        let slot = park.own(Broker::Real(release), 1, &[]);
         let site = slot.site();
         capture(site, &folder, ApiKey::ApiVersions, 0);
         if LISTED.contains(&release) {
@@ -164,6 +170,11 @@ fn request(key: ApiKey, version: i16) -> Option<Vec<u8>> {
             let groups = vec![text(MEMBERS).into(), text("no-such-group").into()];
             encode(version, &ConsumerGroupDescribeRequest::default().with_group_ids(groups))
         }
+        (ApiKey::OffsetCommit, _) => encode(version, &offset_commit()),
+        (ApiKey::JoinGroup, _) => encode(version, &join_group(version)),
+        (ApiKey::SyncGroup, _) => encode(version, &SyncGroupRequest::default().with_group_id(text(GROUP).into())),
+        (ApiKey::Heartbeat, _) => encode(version, &HeartbeatRequest::default().with_group_id(text(GROUP).into())),
+        (ApiKey::LeaveGroup, _) => encode(version, &LeaveGroupRequest::default().with_group_id(text(GROUP).into())),
         // kafka-protocol can't ask for it.
         (ApiKey::StreamsGroupDescribe, _) => return None,
     })
@@ -265,6 +276,28 @@ fn offset_fetch(version: i16) -> OffsetFetchRequest {
     }
     let group = |name| OffsetFetchRequestGroup::default().with_group_id(text(name).into()).with_topics(None);
     OffsetFetchRequest::default().with_groups([GROUP, "no-such-group"].map(group).to_vec())
+}
+
+/// One offset that is taken and one whose partition does not exist.
+fn offset_commit() -> OffsetCommitRequest {
+    let topic = |name: &'static str| {
+        let partition = OffsetCommitRequestPartition::default().with_committed_offset(1);
+        let partition = partition.with_committed_metadata(Some(text("note")));
+        OffsetCommitRequestTopic::default().with_name(text(name).into()).with_partitions(vec![partition])
+    };
+    let topics = [TOPIC, "no-such-topic"].map(topic).to_vec();
+    OffsetCommitRequest::default().with_group_id(text(COMMITTED).into()).with_topics(topics)
+}
+
+/// The first member of a group, which from version 4 on is told its id alone.
+fn join_group(version: i16) -> JoinGroupRequest {
+    let protocol = JoinGroupRequestProtocol::default().with_name(text("kferry")).with_metadata("{}".into());
+    JoinGroupRequest::default()
+        .with_group_id(StrBytes::from_string(format!("fixture-joined-{version}")).into())
+        .with_session_timeout_ms(10_000)
+        .with_rebalance_timeout_ms(10_000)
+        .with_protocol_type(text("kferry"))
+        .with_protocols(vec![protocol])
 }
 
 fn find_coordinator(version: i16) -> FindCoordinatorRequest {

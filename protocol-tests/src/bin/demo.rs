@@ -1,7 +1,8 @@
 //! A whole migration on two embedded clusters: the example of the vendor's script is laid out, planned and moved by
-//! kferry itself, and then both clusters are read by a client that shares no code with it.
+//! kferry itself, then both clusters are read by a client that shares no code with it, and what each group has
+//! yet to read is compared from its committed offset on.
 //!
-//!     cargo demo           plan, run, compare; a few seconds
+//!     cargo demo           plan, run, verify, compare; a few seconds
 //!     cargo demo --keep    and keep brokers up to play with
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
@@ -13,7 +14,7 @@ use clap::Parser;
 use kferry::kafka::units::Count;
 use protocol_tests::broker::serve::now_ms;
 use protocol_tests::broker::{Embedded, Version};
-use protocol_tests::example::{UNREAD, fill};
+use protocol_tests::example::{COMMITS, LOGS, UNREAD, fill};
 use protocol_tests::lab::Digest;
 use protocol_tests::lab::hand::{At, Hand, ProbeHand, Reading};
 
@@ -46,12 +47,12 @@ fn demo(arguments: &Arguments) -> io::Result<ExitCode> {
     let target = Embedded::start(Version::V4_1, 3)?;
     source.with_core(|core| fill(core, now_ms())).map_err(|refused| io::Error::other(format!("{refused:?}")))?;
     let addresses = ["--source", &first(&source), "--target", &first(&target)].map(str::to_owned);
-    for command in [&["plan"][..], &["run", "--yes"]] {
-        if !kferry(&[command, &["--no-log"]].concat(), &addresses)? {
+    for command in [&["plan", "--no-log"][..], &["run", "--yes", "--no-log"], &["verify", "--level", "records"]] {
+        if !kferry(command, &addresses)? {
             return Ok(ExitCode::FAILURE);
         }
     }
-    let equal = compare(&source, &target);
+    let equal = compare(&source, &target) & go_on(&source, &target);
     if arguments.keep {
         play(&source)?;
     }
@@ -91,6 +92,35 @@ fn compare(source: &Embedded, target: &Embedded) -> bool {
         let verdict = if unread == moved { "equal" } else { "DIFFERENT" };
         println!("{topic}  {partition:>9}   {:>20}   {:>18}   {verdict}", shown(&unread), shown(&moved));
         equal &= unread == moved;
+    }
+    equal
+}
+
+/// Looks up where each group goes on, reads what lies there up to the end on both sides, and shows it; whether they are the
+/// same.
+fn go_on(source: &Embedded, target: &Embedded) -> bool {
+    let [source, target] = [source, target].map(|cluster| ProbeHand::new(&cluster.bootstrap().join(",")));
+    println!("\nWhere each group goes on: its committed offset, and what it has not read from there on\n");
+    println!("group          topic  partition   on the source                  on the target");
+    let mut equal = true;
+    for (group, topic, partition, from) in COMMITS {
+        let at = At { topic, partition };
+        let unread = |hand: &ProbeHand, from| hand.digest(at, Reading { from: Some(from), ..Reading::default() });
+        // What a group had not read before it expired can't be read any more.
+        let start = LOGS.iter().find(|log| (log.topic, log.partition) == (topic, partition)).map_or(0, |log| log.start);
+        let old = unread(&source, from.max(start));
+        let to = target.committed(group).get(&(topic.to_owned(), partition)).map(|committed| committed.offset);
+        let new = to.map(|to| unread(&target, to));
+        let same = new.as_ref() == Some(&old);
+        let new = to
+            .zip(new)
+            .map_or_else(|| "nowhere".to_owned(), |(to, new)| format!("{:>7}: {}", Count(to).to_string(), shown(&new)));
+        let old = format!("{:>7}: {}", Count(from).to_string(), shown(&old));
+        println!(
+            "{group:13}  {topic}  {partition:>9}   {old:<26}   {new:<26}   {}",
+            if same { "equal" } else { "DIFFERENT" }
+        );
+        equal &= same;
     }
     equal
 }

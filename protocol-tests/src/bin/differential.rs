@@ -77,8 +77,8 @@ fn main() -> ExitCode {
 
 fn differ(arguments: &Arguments) -> Result<ExitCode, String> {
     let java = Arc::<JavaSlot>::default();
-    let source = Broker::Real(arguments.source).start(1, Arc::clone(&java))?;
-    let target = Broker::Real(arguments.target).start(1, java)?;
+    let source = Broker::Real(arguments.source).start(1, &[], Arc::clone(&java))?;
+    let target = Broker::Real(arguments.target).start(1, &[], java)?;
     let kferry = Kferry::new(env::current_exe().map_err(|cause| cause.to_string())?);
     let lab = Lab { source: &source, target: &target, kferry: &kferry };
     let first = arguments.seed.unwrap_or_else(|| wait::now_ms().unsigned_abs());

@@ -52,7 +52,13 @@ impl Core {
             overrides.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let assigned = (0..partitions as usize)
             .map(|first| nodes.iter().cycle().skip(first % nodes.len()).take(replicas).copied().collect::<Vec<i32>>());
-        let partitions = assigned.map(|nodes| Partition::new(self.now, &nodes)).collect();
+        let sweep_ms = self.producer_sweep_ms();
+        let partition = |nodes: Vec<i32>| {
+            let mut partition = Partition::new(self.now, &nodes);
+            partition.sweep_ms = sweep_ms;
+            partition
+        };
+        let partitions = assigned.map(partition).collect();
         let rules = configs::rules(self.version, &overrides, &self.broker_configs);
         // An id that no two topics share, also not one that is deleted and made again.
         let id = (0x6b66_u128 << 112) | self.topic_ids.len() as u128;

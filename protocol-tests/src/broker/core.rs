@@ -14,7 +14,7 @@ use super::call::{Call, ConnectionId, Event, Outcome, Step, Wait};
 use super::configs::{self, Values};
 use super::faults::{Action, Faults};
 use super::groups::Groups;
-use super::topic::{Partition, Topic};
+use super::topic::{Partition, SWEEP_MS, Topic};
 use super::txn::Transactions;
 use super::version::Version;
 
@@ -288,6 +288,13 @@ impl Core {
         };
         let set = self.broker_configs.get(name).and_then(|value| value.parse().ok());
         set.unwrap_or_else(|| self.version.producer_expiry_ms())
+    }
+
+    /// How often producers are looked through for those to forget, ms. Setting it came with KIP-854.
+    pub(crate) fn producer_sweep_ms(&self) -> i64 {
+        let set = self.broker_configs.get("producer.id.expiration.check.interval.ms");
+        let set = set.filter(|_| self.version >= Version::V4_1).and_then(|value| value.parse().ok());
+        set.unwrap_or(SWEEP_MS)
     }
 
     /// The partition with that number.

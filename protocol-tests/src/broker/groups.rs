@@ -7,7 +7,7 @@ use kafka_protocol::ResponseError;
 use super::consumers::Consumers;
 use super::membership::Membership;
 
-/// offset.metadata.max.bytes, which counts UTF-16 units, not bytes.
+/// The default of offset.metadata.max.bytes, which counts UTF-16 units, not bytes.
 pub const MAX_METADATA: usize = 4_096;
 /// offsets.retention.check.interval.ms.
 const CHECK_MS: i64 = 600_000;

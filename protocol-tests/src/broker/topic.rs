@@ -14,8 +14,8 @@ use super::log::{Log, Stored};
 use super::producers::Sequenced;
 use super::validate::{Accepted, Intake, Refusal, TopicRules, accept};
 
-/// The broker's check for producers to be forgotten: first this long after the log was loaded, then again and again.
-const SWEEP_MS: i64 = 600_000;
+/// producer.id.expiration.check.interval.ms.
+pub(crate) const SWEEP_MS: i64 = 600_000;
 /// replica.lag.time.max.ms: how long a follower that does not fetch stays in sync.
 const LAG_MS: i64 = 30_000;
 
@@ -81,7 +81,13 @@ pub struct Partition {
     pub replicas: Vec<Replica>,
     /// Nodes that are in sync.
     pub isr: BTreeSet<i32>,
-    next_sweep: i64,
+    /// Whether it stores batches of its own making, without the producer's stamps, as some services do that only speak
+    /// Kafka's protocol.
+    pub drops_stamps: bool,
+    /// How often producers are looked through for those to forget, ms.
+    pub sweep_ms: i64,
+    /// When the log was loaded or its producers were looked through, ms.
+    swept_at: i64,
 }
 
 impl Partition {
@@ -93,13 +99,18 @@ impl Partition {
             leader_epoch: 0,
             replicas: nodes.iter().map(|node| Replica { node: *node, end: 0, down_since: None }).collect(),
             isr: nodes.iter().copied().collect(),
-            next_sweep: now_ms.saturating_add(SWEEP_MS),
+            drops_stamps: false,
+            sweep_ms: SWEEP_MS,
+            swept_at: now_ms,
         }
     }
 
     /// Takes one batch of a client, or finds that it is there already.
     pub fn produce(&mut self, intake: &Intake<'_>, batch: Bytes) -> Result<Appended, Refusal> {
-        let accepted = accept(intake, batch)?;
+        let mut accepted = accept(intake, batch)?;
+        if self.drops_stamps {
+            accepted.unstamp();
+        }
         match self.log.producers.check(&accepted.header)? {
             Sequenced::Duplicate(known) => Ok(Appended {
                 base_offset: known.base_offset,
@@ -233,14 +244,15 @@ impl Partition {
     /// Loads the log as a restart does: of producers little is remembered.
     pub fn reload(&mut self, now_ms: i64, expiry_ms: i64) {
         self.log.producers.reload(now_ms, expiry_ms);
-        self.next_sweep = now_ms.saturating_add(SWEEP_MS);
+        self.swept_at = now_ms;
     }
 
-    /// What time alone does: producers are forgotten, followers fall out of sync. Returns whether anything moved.
+    /// What time alone does: producers older than `expiry_ms` are forgotten, some time after the log was loaded and
+    /// then again and again; followers fall out of sync. Returns whether anything moved.
     pub fn tick(&mut self, now_ms: i64, expiry_ms: i64) -> bool {
-        if now_ms >= self.next_sweep {
+        if now_ms.saturating_sub(self.swept_at) >= self.sweep_ms {
             self.log.producers.forget(now_ms, expiry_ms);
-            self.next_sweep = now_ms.saturating_add(SWEEP_MS);
+            self.swept_at = now_ms;
         }
         let late = self.replicas.iter().find(|replica| {
             self.isr.contains(&replica.node)

@@ -82,6 +82,13 @@ pub struct Accepted {
 }
 
 impl Accepted {
+    /// As if no idempotent producer had sent it.
+    pub fn unstamp(&mut self) {
+        let header = &mut self.header;
+        (header.producer_id, header.producer_epoch, header.base_sequence) = (-1, -1, -1);
+        self.changed = true;
+    }
+
     /// Puts the batch at `base_offset` in `leader_epoch`: the two fields that the checksum does not cover.
     pub fn place(self, base_offset: i64, leader_epoch: i32) -> (Header, Bytes) {
         let mut header = Header { base_offset, leader_epoch, ..self.header };

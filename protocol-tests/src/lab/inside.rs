@@ -123,7 +123,11 @@ impl Hand for InsideHand {
     }
 
     fn commit(&self, group: &str, at: At<'_>, committed: &Committed) {
-        self.embedded.with_core(|core| core.commit(group, at.topic, at.partition, committed.offset));
+        let Committed { offset, metadata } = committed.clone();
+        self.embedded.with_core(|core| {
+            let committed = groups::Committed { offset, leader_epoch: -1, metadata, at: core.now };
+            core.groups.commit(group, at.topic, at.partition, committed);
+        });
     }
 
     fn committed(&self, group: &str) -> BTreeMap<(String, i32), Committed> {

@@ -18,6 +18,7 @@ use super::wait;
 #[derive(Clone, Debug)]
 pub struct Kferry {
     binary: PathBuf,
+    name: Option<String>,
 }
 
 /// A call that is being put together.
@@ -53,10 +54,17 @@ pub struct Outcome {
 impl Kferry {
     /// The binary at `path` (`env!("CARGO_BIN_EXE_kferry-under-test")`).
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { binary: path.into() }
+        Self { binary: path.into(), name: None }
     }
 
-    /// A call with these arguments, in an empty directory, with no `KFERRY_…` variable but those of [`Call::env`].
+    /// The same binary, running migrations of this name where a call does not say another one: scenarios share clusters.
+    #[must_use]
+    pub fn named(&self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self.clone() }
+    }
+
+    /// A call with these arguments, in an empty directory, with no `KFERRY_…` variable but the name and those of
+    /// [`Call::env`].
     pub fn call<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Call {
         let dir = tempfile::Builder::new().prefix("kferry-run-").tempdir().expect("a temporary directory");
         let mut command = Command::new(&self.binary);
@@ -66,6 +74,7 @@ impl Kferry {
                 command.env_remove(name);
             }
         }
+        command.envs(self.name.iter().map(|name| ("KFERRY_NAME", name)));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Call { command, dir, limit: Duration::from_secs(120), answer: "" }
     }
@@ -157,6 +166,11 @@ impl Running {
         assert!(sent.is_ok_and(|status| status.success()), "cannot send SIG{name}");
     }
 
+    /// Whether it still runs, or stands still.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.process.try_wait(), Ok(None))
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
@@ -181,9 +195,15 @@ impl Running {
 }
 
 impl Drop for Running {
+    #[allow(clippy::print_stderr, reason = "for whoever reads why a test failed")]
     fn drop(&mut self) {
         let _ = self.process.kill();
-        let _ = self.process.wait();
+        let ended = self.process.wait();
+        // A test that waited for something in vain: what the process said tells why.
+        if let Some([_, stderr]) = self.said.take().filter(|_| thread::panicking()) {
+            let said = stderr.join().unwrap_or_default();
+            tell(&format!("ended with {ended:?} after it said\n{}", String::from_utf8_lossy(&said)));
+        }
     }
 }
 
@@ -225,4 +245,10 @@ fn listen(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
         let _ = pipe.read_to_end(&mut said);
         said
     })
+}
+
+/// For whoever looks at a test that failed.
+#[allow(clippy::print_stderr, reason = "the harness shows it with the test")]
+fn tell(text: &str) {
+    eprintln!("{text}");
 }

@@ -22,6 +22,9 @@ pub enum Side {
     Target,
 }
 
+/// Broker properties.
+pub type Properties = &'static [(&'static str, &'static str)];
+
 /// Which brokers a scenario is run against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Broker {
@@ -48,18 +51,22 @@ impl Broker {
         }
     }
 
-    /// Starts a cluster of so many nodes.
+    /// Starts a cluster of so many nodes, with broker properties over the lab's own.
     ///
     /// # Errors
     /// What failed.
-    pub fn start(self, nodes: usize, java: Arc<JavaSlot>) -> Result<Site, String> {
+    pub fn start(self, nodes: usize, properties: Properties, java: Arc<JavaSlot>) -> Result<Site, String> {
         match self {
             Self::Embedded(version) => {
                 let embedded = Embedded::start(version, nodes).map_err(|cause| cause.to_string())?;
+                for (key, value) in properties {
+                    embedded.with_core(|core| core.set_broker_config(key, value));
+                }
                 Ok(Site::embedded(embedded, self.version(), java))
             }
             Self::Real(version) => {
-                let cluster = Cluster::start(Spec { nodes, ..Spec::single(version) })?;
+                let spec = Spec { nodes, ..Spec::single(version) };
+                let cluster = Cluster::start(properties.iter().fold(spec, |spec, (key, value)| spec.with(key, value)))?;
                 Ok(Site::real(cluster, java))
             }
         }
@@ -71,13 +78,14 @@ impl Broker {
 pub struct Slot {
     broker: Broker,
     nodes: usize,
+    properties: Properties,
     java: Arc<JavaSlot>,
     site: Once<Site>,
 }
 
 impl Slot {
-    fn new(broker: Broker, nodes: usize, java: &Arc<JavaSlot>) -> Self {
-        Self { broker, nodes, java: Arc::clone(java), site: OnceLock::new() }
+    fn new(broker: Broker, nodes: usize, properties: Properties, java: &Arc<JavaSlot>) -> Self {
+        Self { broker, nodes, properties, java: Arc::clone(java), site: OnceLock::new() }
     }
 
     /// The running cluster.
@@ -85,7 +93,8 @@ impl Slot {
     /// # Panics
     /// When it can't be started, with the reason.
     pub fn site(&self) -> &Site {
-        let started = self.site.get_or_init(|| self.broker.start(self.nodes, Arc::clone(&self.java)));
+        let start = || self.broker.start(self.nodes, self.properties, Arc::clone(&self.java));
+        let started = self.site.get_or_init(start);
         started.as_ref().unwrap_or_else(|cause| panic!("{cause}"))
     }
 }
@@ -128,12 +137,12 @@ impl Park {
     /// The slot of a cluster of one node that many scenarios share.
     pub fn shared(&mut self, side: Side, broker: Broker) -> Arc<Slot> {
         let java = &self.java;
-        let slot = self.slots.entry((side, broker)).or_insert_with(|| Arc::new(Slot::new(broker, 1, java)));
+        let slot = self.slots.entry((side, broker)).or_insert_with(|| Arc::new(Slot::new(broker, 1, &[], java)));
         Arc::clone(slot)
     }
 
     /// The slot of a cluster that one scenario has for itself.
-    pub fn own(&self, broker: Broker, nodes: usize) -> Slot {
-        Slot::new(broker, nodes, &self.java)
+    pub fn own(&self, broker: Broker, nodes: usize, properties: Properties) -> Slot {
+        Slot::new(broker, nodes, properties, &self.java)
     }
 }

@@ -1,7 +1,7 @@
 //! What a scenario is, and what it needs.
 
 use super::kferry::{Call, Kferry};
-use super::park::Broker;
+use super::park::{Broker, Properties};
 use super::site::Site;
 use super::version::Version;
 
@@ -33,6 +33,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// The behaviour itself.
     pub body: Body,
+    /// Broker properties that its own cluster has over the lab's.
+    pub properties: Properties,
     /// The oldest release it applies to.
     since: Option<Version>,
     /// The oldest release it no longer applies to.
@@ -79,6 +81,7 @@ impl Scenario {
             room,
             name,
             body,
+            properties: &[],
             since: None,
             before: None,
             from_to: None,
@@ -86,6 +89,13 @@ impl Scenario {
             java: false,
             real_only: None,
         }
+    }
+
+    /// With these broker properties over the lab's, on a cluster of its own.
+    #[must_use]
+    pub const fn with_properties(mut self, properties: Properties) -> Self {
+        self.properties = properties;
+        self
     }
 
     /// For releases from this one on.

@@ -203,8 +203,14 @@ impl Site {
     #[track_caller]
     pub fn new_replicated_topic(&self, stem: &str, configs: &[(&str, &str)]) -> Topic {
         let topic = Topic::unique(stem);
-        well(self.client().create_topic(&topic.name, 1, 3, configs));
+        self.create_replicated_topic(&topic, 1, configs);
         topic
+    }
+
+    /// Creates a topic with a copy of each partition on each of three nodes.
+    #[track_caller]
+    pub fn create_replicated_topic(&self, topic: &Topic, partitions: i32, configs: &[(&str, &str)]) {
+        well(self.client().create_topic(&topic.name, partitions, 3, configs));
     }
 
     /// Deletes a topic.
@@ -218,6 +224,12 @@ impl Site {
             return;
         }
         self.java().ask("delete_topic", json!({ "topic": topic.name }));
+    }
+
+    /// Deletes a group without members, with its offsets.
+    #[track_caller]
+    pub fn delete_group(&self, group: &str) {
+        well(self.client().delete_group(group));
     }
 
     /// Writes records; their offsets.

@@ -60,9 +60,9 @@ fn arrive<const N: usize>(lab: &Lab<'_>, topic: &Topic, starts: [i64; N]) -> [Va
     for (index, start) in (0..).zip(starts) {
         lab.source.commit(&group, topic, index, start);
     }
-    let (outcome, result) = run_of(lab, topic).json();
-    outcome.expect_code(0);
+    let (outcome, result) = run_of(lab, topic).args(["--report", "report.json"]).json();
     assert_eq!(result["outcome"], "done", "{result:#}");
+    proved(lab, outcome.expect_code(0));
     let mut index = -1;
     starts.map(|start| {
         index += 1;
@@ -74,6 +74,19 @@ fn arrive<const N: usize>(lab: &Lab<'_>, topic: &Topic, starts: [i64; N]) -> [Va
         assert_eq!(lane["records_written"], expected.len(), "{lane:#}");
         lane.clone()
     })
+}
+
+/// What kferry itself says when it reads both sides again.
+#[track_caller]
+fn proved(lab: &Lab<'_>, mut earlier: Outcome) {
+    for level in ["digest", "records"] {
+        let call = lab.kferry("verify").args(["--level", level, "--report", "report.json"]).after(earlier);
+        let (outcome, document) = call.json();
+        earlier = outcome.expect_code(0);
+        for lane in document["partitions"].as_array().expect("partitions") {
+            assert_eq!((&lane["verified"], &lane["same"]), (&level.into(), &lane["records_written"]), "{lane:#}");
+        }
+    }
 }
 
 fn run_of(lab: &Lab<'_>, topic: &Topic) -> Call {
@@ -339,8 +352,8 @@ fn a_corrupt_batch_is_copied_around_and_listed(lab: &Lab<'_>) {
     for (start, codec, skipped) in [(0, Codec::None, 5), (6, Codec::Gzip, 6)] {
         let (topic, before) = with_a_corrupt_batch(lab, "skipped", codec);
         lab.source.commit(&Topic::unique("group").name, &topic, 0, start);
-        let (outcome, result) = run_of(lab, &topic).args(["--skip-corrupt"]).json();
-        outcome.expect_code(0);
+        let (outcome, result) = run_of(lab, &topic).args(["--skip-corrupt", "--report", "report.json"]).json();
+        proved(lab, outcome.expect_code(0));
         let lane = partition(&result, &topic, 0);
         let expected = serde_json::json!([{ "start": skipped, "end": 10, "reason": "corrupt" }]);
         assert_eq!(lane["skipped"], expected, "{lane:#}");

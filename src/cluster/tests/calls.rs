@@ -33,6 +33,9 @@ async fn every_call_can_move_between_threads() {
     drop(is_send(cluster.broker_configs()));
     drop(is_send(cluster.create_topics(&[], true)));
     drop(is_send(cluster.init_producer_id()));
+    let (group, member) = (GroupId::from("g"), MemberOf { id: String::new(), generation: 1 });
+    drop(is_send(cluster.commit_offsets(&group, None, &[])));
+    drop(is_send(cluster.heartbeat(&group, &member, Duration::ZERO)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Whole calls against brokers that answer from a script. Time is paused, nothing sleeps for real.
 
 mod calls;
+mod membership;
 mod script;
 
 use super::*;

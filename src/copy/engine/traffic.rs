@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Engine, Wake};
+use super::{Engine, LOCKED_OUT, Wake};
 use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
 use crate::copy::answer::ProduceResult;
 use crate::copy::fetcher::Ask;
@@ -45,14 +45,21 @@ impl Engine {
                 asks.under_way += 1;
                 self.asked += self.fetch_bytes;
                 let at = |lane: usize| self.slots[lane].lane.at().clone();
-                let request = requests::fetch_request(&lanes, self.fetch_bytes, self.source.rack(), at);
+                let request = requests::fetch_request(&lanes, (self.share, self.fetch_bytes), self.source.rack(), at);
                 self.requests.spawn(requests::fetch(self.source.clone(), *broker, lanes, request));
             }
         }
     }
 
     /// Sends what waits for target connections.
+    ///
+    /// Nothing goes while the lock may be somebody else's.
     pub(super) fn start_produces(&mut self) {
+        self.locked_out_until = None;
+        if !self.checkpoints.may_write() {
+            self.locked_out_until = Some(self.now() + LOCKED_OUT);
+            return;
+        }
         for (key, link) in &mut self.links {
             while let Some(connection) = link.ready() {
                 let slots = &mut self.slots;
@@ -79,7 +86,10 @@ impl Engine {
             Done::Connected { key, connection } => {
                 let Some(link) = self.links.get_mut(&key) else { return };
                 match connection {
-                    Ok(connection) => link.state = State::Open(connection),
+                    Ok(connection) => {
+                        link.state = State::Open(connection);
+                        self.connected(key);
+                    }
                     Err(error) => {
                         link.state = State::Closed;
                         let lanes: Vec<usize> = link.turns.drain().collect();
@@ -87,8 +97,31 @@ impl Engine {
                     }
                 }
             }
+            Done::LogStart { lane, log_start } => match log_start {
+                Ok(start) => {
+                    let code = ErrorCode::OFFSET_OUT_OF_RANGE;
+                    self.event(lane, Event::FetchRefused { code, log_start: Some(start) });
+                }
+                Err(cause) => self.event(lane, Event::FetchLost { cause }),
+            },
+            Done::Settled { lanes } => self.settled(lanes),
+            Done::Stamped { lane, tail } => self.stamped(lane, tail.as_ref().ok()),
+            Done::Stored { lanes, stored } => self.stored(&lanes, stored),
             Done::Leaders { side: Side::Source, lanes, leaders } => self.source_leaders(&lanes, leaders),
             Done::Leaders { side: Side::Target, lanes, leaders } => self.target_leaders(&lanes, leaders),
+        }
+    }
+
+    /// A connection is new: of each lane that goes out on it one batch goes first.
+    fn connected(&mut self, key: LinkKey) {
+        let idle = |slot: &super::Slot| slot.link == Some(key) && slot.under_way == 0 && slot.end.is_none();
+        let lanes: Vec<usize> = (0..self.slots.len()).filter(|lane| idle(&self.slots[*lane])).collect();
+        if let Some(link) = self.links.get_mut(&key) {
+            link.turns.drain().for_each(drop);
+        }
+        for lane in lanes {
+            self.slots[lane].queued = false;
+            self.moved(lane);
         }
     }
 
@@ -139,6 +172,10 @@ impl Engine {
             // A follower may lag behind or keep less than its leader: the leader has the last word (KIP-392). It may
             // name the same follower again, so this counts as a failure.
             code if !leads => self.event(ask.lane, Event::FetchLost { cause: code.to_string() }),
+            // Brokers don't tell what they have instead.
+            ErrorCode::OFFSET_OUT_OF_RANGE if partition.log_start.is_none() => {
+                self.requests.spawn(requests::log_start(self.source.clone(), ask.lane, partition.at));
+            }
             code => {
                 if code.retry() == Retry::Leader {
                     self.source_routes.forget(ask.lane);
@@ -166,7 +203,7 @@ impl Engine {
                     let first = part.record_errors.into_iter().find_map(|record| record.message);
                     ProduceResult::from_answer(part.error, part.base_offset, part.message.or(first))
                 }
-                None => ProduceResult::Unclear { cause: lost.clone() },
+                None => ProduceResult::Lost { cause: lost.clone() },
             };
             self.answered(lane, result);
         }
@@ -181,7 +218,8 @@ impl Engine {
         let lanes: Vec<usize> = links.flat_map(|(_, link)| link.turns.drain()).collect();
         self.target_routes.forget_broker(broker);
         for lane in lanes {
-            self.requeue(lane);
+            self.slots[lane].queued = false;
+            self.moved(lane);
         }
     }
 
@@ -218,9 +256,11 @@ impl Engine {
         self.target_routes.forget(lane);
         let slot = &mut self.slots[lane];
         slot.queued = false;
-        match slot.patience.failed(now) {
+        slot.rest = slot.patience.failed(now);
+        match slot.rest {
             Some(time) => {
                 self.timers.insert((time, lane, Wake::Target));
+                self.moved(lane);
             }
             None => {
                 self.withdraw(lane);

@@ -7,7 +7,7 @@ use crate::state::{SkipReason, Skipped};
 
 /// A lane that joins its batches and may copy around damage.
 fn joining(start: i64, end: i64, skip_corrupt: bool) -> Lane {
-    Lane::new(LaneSetup { rules: Rules::default(), skip_corrupt, ..setup(start, end) })
+    begun(LaneSetup { rules: Rules::default(), skip_corrupt, ..setup(start, end) })
 }
 
 /// The values of a batch, which say at which offset each record lay.
@@ -30,7 +30,7 @@ fn out_of_order(lane: &mut Lane) {
 /// Writes everything that is due, in batches that the target takes.
 fn write_all(lane: &mut Lane) -> Vec<Vec<i64>> {
     let mut written = Vec::new();
-    while let Some(Action::Produce(batch)) = lane.next(NOW) {
+    while let Some(Action::Produce(batch)) = act(lane, NOW) {
         appended(lane, 100 + written.iter().map(Vec::len).sum::<usize>() as i64);
         written.push(values(&batch));
     }
@@ -178,7 +178,7 @@ fn a_batch_that_the_target_finds_too_large_is_sent_in_smaller_ones() {
     nothing(&mut lane);
     appended(&mut lane, 101);
     let mut next = 101 + i64::from(smaller.records());
-    while let Some(Action::Produce(batch)) = lane.next(NOW) {
+    while let Some(Action::Produce(batch)) = act(&mut lane, NOW) {
         appended(&mut lane, next);
         next += i64::from(batch.records());
     }
@@ -247,15 +247,4 @@ fn a_tiny_batch_that_holds_very_much_passes_as_it_is() {
     assert_eq!(sizes[1], bomb.len());
     assert_eq!(finish(&mut lane), LaneEnd::Copied);
     assert_eq!((lane.tally().passed.batches, lane.tally().rewritten.len()), (3, 0));
-}
-
-#[test]
-fn a_sequence_out_of_order_is_unclear_unless_a_batch_before_it_was_refused() {
-    let mut lane = lane(0, 2);
-    fetch(&mut lane);
-    fetched(&mut lane, &[records(0, 2, OLD)]);
-    produce(&mut lane);
-    out_of_order(&mut lane);
-    let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("nobody knows whether it is there") };
-    assert!(matches!(problem, LaneProblem::Unclear { span, .. } if span == Span::new(0, 2)), "{problem}");
 }

@@ -6,6 +6,7 @@ use super::*;
 use crate::batch::testing::{altered, consumed, sent};
 use crate::cluster::AbortedTransaction;
 use crate::copy::LaneProblem;
+use crate::state::{SkipReason, Skipped};
 
 #[test]
 fn a_lane_copies_its_span_and_counts_what_the_target_took() {
@@ -43,7 +44,7 @@ fn one_batch_goes_alone_until_its_answer_opens_the_pipeline() {
 fn batches_older_than_the_target_remembers_producers_go_one_at_a_time() {
     let mut lane = lane(0, 4);
     fetch(&mut lane);
-    let times = [OLD, OLD, OLD - 1, OLD];
+    let times = [OLD, OLD, OLDER, OLD];
     let batches: Vec<_> = (0..4).zip(times).map(|(offset, time)| records(offset, offset + 1, time)).collect();
     fetched(&mut lane, &batches);
     produce(&mut lane);
@@ -150,25 +151,6 @@ fn an_answer_at_another_offset_means_that_somebody_else_writes() {
 }
 
 #[test]
-fn an_unclear_answer_ends_the_lane_and_names_everything_in_doubt() {
-    let mut lane = lane(0, 4);
-    fetch(&mut lane);
-    fetched(&mut lane, &(0..4).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
-    produce(&mut lane);
-    appended(&mut lane, 100);
-    (0..3).for_each(|_| drop(produce(&mut lane)));
-    for _ in 0..3 {
-        lane.on(NOW, Event::Produced(ProduceResult::Unclear { cause: "the connection was cut".to_owned() }));
-    }
-    let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("the answers are unclear") };
-    assert_eq!(
-        problem.to_string(),
-        "no clear answer for source offsets [1, 4): the connection was cut. They may or may not be on the target and were not sent again"
-    );
-    assert_eq!((lane.written(), lane.next_source()), (Span::new(100, 101), Offset(1)));
-}
-
-#[test]
 fn a_refusal_names_the_batch_and_what_follows_in_the_pipeline_does_not_hide_it() {
     let mut lane = lane(0, 3);
     fetch(&mut lane);
@@ -204,13 +186,18 @@ fn a_lane_that_is_told_to_stop_awaits_its_answers_and_knows_where_it_was() {
 }
 
 #[test]
-fn records_that_expired_under_way_are_named() {
+fn records_that_the_source_deleted_under_way_are_skipped_and_named() {
     let mut lane = lane(5, 9);
     fetch(&mut lane);
     let code = ErrorCode::OFFSET_OUT_OF_RANGE;
     lane.on(NOW, Event::FetchRefused { code, log_start: Some(Offset(7)) });
-    let expired = LaneProblem::Expired { offset: Offset(5), log_start: Offset(7) };
-    assert_eq!(finish(&mut lane), LaneEnd::Failed(expired));
+    assert_eq!(fetch(&mut lane), Offset(7));
+    fetched(&mut lane, &[records(7, 9, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    assert_eq!(lane.skipped(), [Skipped { span: Span::new(5, 7), reason: SkipReason::Lost }]);
+    assert_eq!(lane.written(), Span::new(100, 102));
 }
 
 #[test]
@@ -242,7 +229,7 @@ fn a_lost_fetch_is_repeated_after_a_wait_and_not_for_ever() {
 fn a_source_that_answers_without_records_is_not_asked_for_ever() {
     let mut lane = lane(0, 9);
     for _ in 0..1_000 {
-        match lane.next(NOW) {
+        match act(&mut lane, NOW) {
             Some(Action::Fetch { .. }) => fetched(&mut lane, &[]),
             Some(Action::Finish(LaneEnd::Failed(problem))) => {
                 assert!(matches!(problem, LaneProblem::NoRecords { .. }), "{problem}");
@@ -258,7 +245,7 @@ fn a_source_that_answers_without_records_is_not_asked_for_ever() {
 fn a_lane_that_others_leave_no_room_for_waits_its_turn_and_goes_first() {
     let mut lane = lane(0, 2);
     for attempt in 0..1_000 {
-        match lane.next(NOW) {
+        match act(&mut lane, NOW) {
             Some(Action::Fetch { first, .. }) => assert_eq!(first, attempt > 0),
             other => panic!("{other:?}"),
         }
@@ -287,7 +274,7 @@ fn an_end_that_was_compacted_away_in_front_of_an_open_transaction_is_seen_by_loo
     for damaged in [false, true] {
         let mut lane = lane(0, 5);
         loop {
-            match lane.next(NOW) {
+            match act(&mut lane, NOW) {
                 Some(Action::Fetch { beyond: false, .. }) => fetched(&mut lane, &[]),
                 Some(Action::Fetch { from, beyond: true, .. }) => {
                     assert_eq!(from, Offset(0));
@@ -308,7 +295,7 @@ fn an_end_that_was_compacted_away_in_front_of_an_open_transaction_is_seen_by_loo
 fn what_lies_beyond_the_last_stable_offset_is_never_copied() {
     let mut lane = lane(0, 5);
     for _ in 0..100 {
-        match lane.next(NOW) {
+        match act(&mut lane, NOW) {
             Some(Action::Fetch { beyond: false, .. }) => fetched(&mut lane, &[]),
             Some(Action::Fetch { beyond: true, .. }) => fetched(&mut lane, &[records(3, 5, OLD)]),
             Some(Action::Finish(LaneEnd::Failed(LaneProblem::NoRecords { .. }))) => return,

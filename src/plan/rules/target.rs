@@ -5,7 +5,7 @@ use super::pair::{Pair, There};
 use super::{Rules, count, many};
 use crate::kafka::units::{Bytes, Count};
 use crate::kafka::{Span, TopicName};
-use crate::plan::facts::{Survey, TargetTopic};
+use crate::plan::facts::{Survey, TargetFacts, TargetTopic};
 use crate::plan::plan::LanePlan;
 use crate::plan::warning::{Permit, Warning, WarningCode, Weight};
 use crate::topics::{Effective, Mirrored, command, release};
@@ -21,22 +21,15 @@ pub(super) fn cluster(survey: &Survey, rules: &Rules<'_>, groups: usize, warning
         let warning = Warning::new(WarningCode::SameCluster, message).weight(Weight::Refuse);
         warnings.push(warning.advice("check them"));
     }
+    if rules.translate_offsets && groups > 0 {
+        warnings.extend(offsets_expire(target));
+    }
     let Some(configs) = &target.broker_configs else {
         let message = "the configuration of the target's brokers may not be read: what depends on it is not predicted";
         let advice = "grant DescribeConfigs on the cluster to see more";
         warnings.push(Warning::new(WarningCode::ConfigsHidden, message).advice(advice));
         return;
     };
-    if let Some(minutes) = configs.number("offsets.retention.minutes").filter(|_| rules.translate_offsets && groups > 0)
-    {
-        let life = match usize::try_from(minutes).unwrap_or_default() {
-            minutes if minutes % 1_440 == 0 => many(minutes / 1_440, "day"),
-            minutes => many(minutes, "minute"),
-        };
-        let message = format!("the target forgets the committed offsets of a group without consumers after {life}");
-        let advice = "start the consumers there before, or raise offsets.retention.minutes";
-        warnings.push(Warning::new(WarningCode::OffsetsExpire, message).advice(advice));
-    }
     let buffer = configs.number("socket.receive.buffer.bytes").and_then(|bytes| u32::try_from(bytes).ok());
     if let (Some(buffer), Some(round_trip)) = (buffer, target.round_trip) {
         let speed = f64::from(buffer) / round_trip.as_secs_f64().max(1e-6);
@@ -51,6 +44,24 @@ pub(super) fn cluster(survey: &Survey, rules: &Rules<'_>, groups: usize, warning
             warnings.push(Warning::new(WarningCode::SmallSocketBuffers, message).advice(advice));
         }
     }
+}
+
+/// How long committed offsets live without a consumer. Where the configuration is hidden, the default tells: a day, and
+/// since Kafka 2.0, which brought Produce 6, a week (KIP-186).
+fn offsets_expire(target: &TargetFacts) -> Option<Warning> {
+    let (minutes, by_default) = match &target.broker_configs {
+        Some(configs) => (configs.number("offsets.retention.minutes")?, ""),
+        None if target.produce_version < 6 => (1_440, ", by default"),
+        None => (7 * 1_440, ", by default"),
+    };
+    let life = match usize::try_from(minutes).unwrap_or_default() {
+        minutes if minutes % 1_440 == 0 => many(minutes / 1_440, "day"),
+        minutes => many(minutes, "minute"),
+    };
+    let message =
+        format!("the target forgets the committed offsets of a group without consumers after {life}{by_default}");
+    let advice = "start the consumers there before, or raise offsets.retention.minutes";
+    Some(Warning::new(WarningCode::OffsetsExpire, message).advice(advice))
 }
 
 /// Whether source and target are one cluster. The ids alone don't tell: they are copied along with configuration files.
@@ -151,14 +162,19 @@ fn existing(
         if held == 0 || movers.is_some_and(|movers| movers.iter().any(|group| group.as_str() == own)) {
             continue;
         }
-        let (message, weight) = match movers.and_then(|movers| movers.first()) {
+        let (message, advice, weight) = match movers.and_then(|movers| movers.first()) {
             Some(other) => (
                 format!("the target holds {} records, and {other} has moved this partition", Count(held)),
+                format!("go on with --name {}", other.as_str().trim_start_matches("kferry-")),
                 Weight::Refuse,
             ),
-            None => (format!("the target holds {} records already", Count(held)), Weight::Unless(Permit::Append)),
+            None => (
+                format!("the target holds {} records already", Count(held)),
+                "if an earlier run wrote them, use its --report FILE, not --append".to_owned(),
+                Weight::Unless(Permit::Append),
+            ),
         };
-        warnings.push(Warning::new(WarningCode::NotEmpty, message).at(&lane.at).weight(weight));
+        warnings.push(Warning::new(WarningCode::NotEmpty, message).at(&lane.at).advice(advice).weight(weight));
     }
     if let (Some(needed), Some((in_sync, replicas))) = (min_isr, short.iter().min()) {
         let message = format!(

@@ -3,12 +3,16 @@
 //! It can be written and read back. Field names and their meaning are stable; readers ignore fields they don't know.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::groups::GroupDoc;
 use super::plan::{ClusterDoc, WarningDoc};
 use crate::copy::{Tally, Volume};
-use crate::migrate::{Ended, LaneOutcome, Outcome};
+use crate::kafka::TopicPartition;
+use crate::migrate::{Ended, LaneOutcome, Outcome, Recorded};
+use crate::plan::Plan;
 use crate::plan::facts::ClusterIdentity;
-use crate::state::Skipped;
+use crate::state::{self, Checkpoint, MetadataError, Skipped};
 
 /// The result of a run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -30,8 +34,11 @@ pub struct RunDoc {
     pub error: Option<String>,
     /// One entry per lane.
     pub partitions: Vec<PartitionDoc>,
-    /// Group offsets on the target; empty as long as this version does not commit any.
-    pub groups: Vec<serde_json::Value>,
+    /// What became of the groups' commits.
+    pub groups: Vec<GroupDoc>,
+    /// Partitions of which nothing moves, with what is remembered of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<IdleDoc>,
     /// The plan's warnings and those of the run.
     pub warnings: Vec<WarningDoc>,
     /// Wall time of the run.
@@ -66,6 +73,20 @@ pub struct PartitionDoc {
     /// Why the lane did not reach its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What the migration remembers of it: for kferry itself.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub state: Value,
+}
+
+/// A partition of which nothing moves.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct IdleDoc {
+    /// The topic, the same on both sides.
+    pub topic: String,
+    /// The partition, the same on both sides.
+    pub partition: i32,
+    /// What the migration remembers of it: for kferry itself.
+    pub state: Value,
 }
 
 /// Batches by verdict.
@@ -142,17 +163,23 @@ impl From<&LaneOutcome> for PartitionDoc {
         Self {
             topic: lane.at.topic.to_string(),
             partition: lane.at.partition.get(),
-            start: lane.span.start.get(),
-            end: lane.span.end.get(),
-            records_written: lane.written.len(),
-            target_start: Some(lane.written.start.get()),
-            target_end: Some(lane.written.end.get()),
+            start: lane.span().start.get(),
+            end: lane.span().end.get(),
+            records_written: lane.written().len(),
+            target_start: Some(lane.written().start.get()),
+            target_end: Some(lane.written().end.get()),
             batches: (&lane.tally).into(),
-            skipped: lane.skipped.iter().map(SkippedDoc::from).collect(),
+            skipped: lane.skipped().iter().map(SkippedDoc::from).collect(),
             verified: lane.verified.map(|level| level.to_string()),
             error: lane.problem(),
+            state: state(&lane.checkpoint),
         }
     }
+}
+
+fn state(checkpoint: &Checkpoint) -> Value {
+    // It is JSON already.
+    serde_json::from_str(&state::encode(checkpoint)).unwrap_or_default()
 }
 
 const fn word(ended: Ended) -> &'static str {
@@ -162,6 +189,10 @@ const fn word(ended: Ended) -> &'static str {
         Ended::Failed => "failed",
         Ended::Differs => "differs",
     }
+}
+
+fn idle((at, checkpoint): (&TopicPartition, &Checkpoint)) -> IdleDoc {
+    IdleDoc { topic: at.topic.to_string(), partition: at.partition.get(), state: state(checkpoint) }
 }
 
 impl RunDoc {
@@ -176,18 +207,34 @@ impl RunDoc {
             error: Some(error),
             partitions: Vec::new(),
             groups: Vec::new(),
+            idle: Vec::new(),
             warnings: Vec::new(),
             seconds: 0.0,
             bytes: 0,
         }
     }
 
+    /// What it remembers, by partition.
+    ///
+    /// # Errors
+    ///
+    /// A partition's state that can't be understood.
+    pub fn recorded(&self) -> Result<Recorded, MetadataError> {
+        let lanes = self.partitions.iter().map(|lane| (&lane.topic, lane.partition, &lane.state));
+        let idle = self.idle.iter().map(|idle| (&idle.topic, idle.partition, &idle.state));
+        let states = lanes.chain(idle).filter(|(.., state)| !state.is_null());
+        let read = |(topic, partition, state): (&String, i32, &Value)| {
+            Ok((TopicPartition::new(topic.as_str(), partition), state::decode(&state.to_string())?))
+        };
+        states.map(read).collect()
+    }
+
     /// Whether it tells of the same migration: the same name, between the same clusters.
-    pub fn continues(&self, outcome: &Outcome) -> bool {
+    pub fn continues(&self, name: &str, plan: &Plan) -> bool {
         let same = |ours: &Option<ClusterDoc>, theirs: &ClusterIdentity| {
             ours.as_ref().is_some_and(|ours| ours.cluster_id == theirs.id)
         };
-        self.name == outcome.name && same(&self.source, &outcome.source) && same(&self.target, &outcome.target)
+        self.name == name && same(&self.source, plan.source()) && same(&self.target, plan.target())
     }
 }
 
@@ -201,7 +248,8 @@ impl From<&Outcome> for RunDoc {
             outcome: word(outcome.ended()).to_owned(),
             error: outcome.problem(),
             partitions: outcome.lanes.iter().map(PartitionDoc::from).collect(),
-            groups: Vec::new(),
+            groups: outcome.groups.iter().map(GroupDoc::from).collect(),
+            idle: outcome.idle.iter().map(idle).collect(),
             warnings: outcome.warnings.iter().map(WarningDoc::from).collect(),
             seconds: outcome.elapsed.as_secs_f64(),
             bytes: outcome.lanes.iter().map(|lane| lane.tally.bytes_read()).sum(),

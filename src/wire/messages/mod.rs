@@ -1,11 +1,13 @@
 //! The requests besides Fetch and Produce, by subject. Nothing else in kferry uses `kafka_protocol`.
 
 mod alter;
+mod commit;
 mod commits;
 mod configs;
 mod coordinator;
 mod described;
 mod groups;
+mod membership;
 mod metadata;
 mod offsets;
 mod producer;
@@ -13,6 +15,7 @@ mod topics;
 mod versions;
 
 pub use alter::{AlterConfigs, AlterConfigsAnswer, AlteredTopic, IncrementalAlterConfigs};
+pub use commit::{CommitOffset, MemberOf, OffsetCommit, OffsetCommitAnswer};
 pub use commits::{CommittedOffset, GroupCommits, OffsetFetch, OffsetFetchAnswer};
 pub use configs::{ConfigEntry, ConfigSource, DescribeConfigs, DescribeConfigsAnswer, Resource, ResourceConfigs};
 pub use coordinator::{Coordinator, FindCoordinator, FindCoordinatorAnswer};
@@ -20,6 +23,7 @@ pub use described::{ConsumerGroupDescribe, StreamsGroupDescribe};
 pub use groups::{
     DescribeGroups, DescribeGroupsAnswer, DescribedGroup, ListGroups, ListGroupsAnswer, ListedGroup, Member,
 };
+pub use membership::{Heartbeat, JoinGroup, JoinGroupAnswer, LeaveGroup, MembershipAnswer, SyncGroup};
 pub use metadata::{
     ClusterRights, ClusterRightsAnswer, Metadata, MetadataAnswer, MetadataBroker, MetadataPartition, MetadataTopic,
 };

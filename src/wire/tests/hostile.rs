@@ -21,14 +21,19 @@ fn read_as_everything(body: &Bytes) {
     read_as::<DescribeGroups>(body);
     read_as::<FetchRequest>(body);
     read_as::<FindCoordinator>(body);
+    read_as::<Heartbeat>(body);
     read_as::<IncrementalAlterConfigs>(body);
     read_as::<InitProducerId>(body);
+    read_as::<JoinGroup>(body);
+    read_as::<LeaveGroup>(body);
     read_as::<ListGroups>(body);
     read_as::<ListOffsets>(body);
     read_as::<Metadata>(body);
+    read_as::<OffsetCommit>(body);
     read_as::<OffsetFetch>(body);
     read_as::<ProduceRequest>(body);
     read_as::<StreamsGroupDescribe>(body);
+    read_as::<SyncGroup>(body);
 }
 
 #[test]

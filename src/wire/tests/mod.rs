@@ -6,6 +6,7 @@
 mod fetch;
 mod groups;
 mod hostile;
+mod membership;
 mod messages;
 mod produce;
 

@@ -80,7 +80,8 @@ fn commit(
     }
     core.partition(topic, asked.partition_index).ok_or(ResponseError::UnknownTopicOrPartition)?;
     let metadata = asked.committed_metadata.as_ref().map_or_else(String::new, |text| text.to_string());
-    if metadata.encode_utf16().count() > MAX_METADATA {
+    let most = core.broker_config("offset.metadata.max.bytes").parse().unwrap_or(MAX_METADATA);
+    if metadata.encode_utf16().count() > most {
         return Err(ResponseError::OffsetMetadataTooLarge);
     }
     let (offset, leader_epoch) = (asked.committed_offset, asked.committed_leader_epoch);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use kafka_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
@@ -107,6 +108,17 @@ impl Client {
         self.find_coordinator(group, 0)
     }
 
+    /// The node id of a group's coordinator, as any node says.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn coordinator_id(&self, group: &str) -> Result<i32, Failure> {
+        let request = FindCoordinatorRequest::default().with_key(text(group));
+        let answer = self.ask(versions::FIND_COORDINATOR, &request)?;
+        accept("FindCoordinator", answer.error_code)?;
+        Ok(answer.node_id.0)
+    }
+
     /// Creates a topic and waits until every partition of it has a leader that serves.
     ///
     /// # Errors
@@ -126,13 +138,16 @@ impl Client {
             .with_num_partitions(partitions)
             .with_replication_factor(copies)
             .with_configs(configs.collect());
-        let request = CreateTopicsRequest::default().with_topics(vec![topic]).with_timeout_ms(30_000);
-        let answer = self.controller()?.call(versions::CREATE_TOPICS, &request)?;
-        for topic in answer.topics {
-            let said = topic.error_message.as_deref().unwrap_or_default();
-            accept(&format!("CreateTopics of {name}: {said}"), topic.error_code)?;
-        }
+        self.create(CreateTopicsRequest::default().with_topics(vec![topic]))?;
         self.await_topic(name, partitions)
+    }
+
+    fn create(&self, request: CreateTopicsRequest) -> Result<(), Failure> {
+        let answer = self.controller()?.call(versions::CREATE_TOPICS, &request.with_timeout_ms(30_000))?;
+        answer.topics.iter().try_for_each(|topic| {
+            let said = topic.error_message.as_deref().unwrap_or_default();
+            accept(&format!("CreateTopics of {}: {said}", topic.name.as_str()), topic.error_code)
+        })
     }
 
     /// Waits until every partition of a topic has a leader that serves.
@@ -166,14 +181,28 @@ impl Client {
         self.controller().map(drop)
     }
 
-    /// Deletes a topic.
+    /// Deletes a topic, and waits until its name is free: brokers of 1.1 answer before it is.
     ///
     /// # Errors
     /// The refusal.
     pub fn delete_topic(&self, name: &str) -> Result<(), Failure> {
         let request = DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(30_000);
         let answer = self.controller()?.call(versions::DELETE_TOPICS, &request)?;
-        answer.responses.iter().try_for_each(|topic| accept("DeleteTopics", topic.error_code))
+        answer.responses.iter().try_for_each(|topic| accept("DeleteTopics", topic.error_code))?;
+        let again =
+            CreatableTopic::default().with_name(topic_name(name)).with_num_partitions(1).with_replication_factor(1);
+        let only_asked = CreateTopicsRequest::default().with_topics(vec![again]).with_validate_only(true);
+        wait::attempt(SETTLE, || self.create(only_asked.clone()))
+    }
+
+    /// Deletes a group without members, with its offsets.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn delete_group(&self, group: &str) -> Result<(), Failure> {
+        let request = DeleteGroupsRequest::default().with_groups_names(vec![group_id(group)]);
+        let answer = self.coordinator(group)?.call(versions::DELETE_GROUPS, &request)?;
+        answer.results.iter().try_for_each(|group| accept("DeleteGroups", group.error_code))
     }
 
     /// The log start (-2), the end for consumers (-1), or the first offset at or after a time.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::mem::take;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::super::batch::{Batch, CONTROL, TRANSACTIONAL};
 use super::super::hand::{At, Committed, End, Hand, Reading, Writing};
@@ -13,6 +14,7 @@ use super::member::Member;
 use super::raw::Produce;
 use super::versions;
 use crate::broker::Codec;
+use crate::lab::wait;
 
 /// Requests under way at once when much is written.
 const WINDOW: usize = 5;
@@ -187,7 +189,8 @@ impl Hand for ProbeHand {
     }
 
     fn join(&self, group: &str, topic: &str) {
-        let member = well(Member::join(&self.client, group, topic));
+        // A coordinator that was just found may not serve yet.
+        let member = well(wait::attempt(Duration::from_secs(60), || Member::join(&self.client, group, topic)));
         self.members.lock().unwrap_or_else(PoisonError::into_inner).insert(group.to_owned(), member);
     }
 

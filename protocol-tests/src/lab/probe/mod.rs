@@ -34,6 +34,7 @@ pub mod versions {
     /// CreateTopics.
     pub const CREATE_TOPICS: i16 = 2;
     /// DeleteTopics.
+    pub const DELETE_GROUPS: i16 = 0;
     pub const DELETE_TOPICS: i16 = 1;
     /// DeleteRecords.
     pub const DELETE_RECORDS: i16 = 0;

@@ -131,7 +131,9 @@ impl Cluster {
 
     /// Starts a broker again that was killed or shut down, on its port and data, and waits until all serve.
     pub fn restart(&self, index: usize) {
-        if let Err(cause) = self.launch(index).and_then(|()| self.await_ready()) {
+        // ZooKeeper remembers a broker that was killed until its session ends, and as long the new one gives up.
+        let started = wait::attempt(READY, || self.launch(index).and_then(|()| self.await_ready()));
+        if let Err(cause) = started {
             panic!("cannot restart broker {}: {cause}\n{}", setup::node_id(index), self.logs());
         }
     }

@@ -54,7 +54,10 @@ fn another_partition_count_always_stops_a_run() {
 fn records_that_are_there_already_stop_a_run_until_appending_is_allowed() {
     let scene = waiting().there("t", &[(5, 17)]);
     let plan = scene.plan();
-    assert_eq!(said(&plan, WarningCode::NotEmpty), ["t/0: the target holds 12 records already"]);
+    assert_eq!(
+        said(&plan, WarningCode::NotEmpty),
+        ["t/0: the target holds 12 records already; if an earlier run wrote them, use its --report FILE, not --append"]
+    );
     assert_eq!(refused(&plan), ["not_empty"]);
     assert!(plan.refusals(&[Permit::Append].into()).is_empty());
     assert!(refused(&waiting().there("t", &[(17, 17)]).plan()).is_empty(), "what was deleted is not there");
@@ -70,7 +73,7 @@ fn nothing_is_appended_where_another_migration_has_been_but_this_one_goes_on() {
     let plan = scene.plan();
     assert_eq!(
         said(&plan, WarningCode::NotEmpty),
-        ["t/0: the target holds 17 records, and kferry-other has moved this partition"]
+        ["t/0: the target holds 17 records, and kferry-other has moved this partition; go on with --name other"]
     );
     assert_eq!(plan.refusals(&[Permit::Append].into()).len(), 1);
     scene.survey.target.moved.insert(at, ["kferry-default".into()].into());
@@ -194,6 +197,16 @@ fn the_life_of_offsets_and_small_buffers_are_told_where_they_are_known() {
 }
 
 #[test]
+fn the_life_of_offsets_is_the_default_where_it_may_not_be_read() {
+    for (produce_version, life) in [(13, "7 days"), (6, "7 days"), (5, "1 day")] {
+        let mut scene = waiting();
+        (scene.survey.target.broker_configs, scene.survey.target.produce_version) = (None, produce_version);
+        let told = said(&scene.plan(), WarningCode::OffsetsExpire);
+        assert!(told[0].contains(&format!("after {life}, by default;")), "Produce {produce_version}: {told:?}");
+    }
+}
+
+#[test]
 fn a_configuration_that_stays_behind_is_named() {
     let mut scene = Scene::new().topic("t", &[(0, 9)]).group("g", &[("t", 0, 4)]);
     scene = scene.source_configs("t", &[("remote.storage.enable", "true"), ("vendor.thing", "1")]);
@@ -216,7 +229,8 @@ fn refusals_are_counted_by_code() {
     let refusals = scene.plan().refusals(&BTreeSet::new());
     assert_eq!(
         refusals[0].to_string(),
-        "not_empty: t/0: the target holds 4 records already (and 2 more); to go on all the same: --append"
+        "not_empty: t/0: the target holds 4 records already; if an earlier run wrote them, use its --report FILE, \
+         not --append (and 2 more); to go on all the same: --append"
     );
 }
 

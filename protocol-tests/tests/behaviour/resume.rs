@@ -1,0 +1,193 @@
+//! Runs that end early and are run again: killed, stopped, taken over, extended; and what must not be gone on with.
+
+use std::thread;
+use std::time::Duration;
+
+use protocol_tests::lab::hand::Writing;
+use protocol_tests::lab::record::Fill;
+use protocol_tests::lab::{Lab, Scenario, Version, wait};
+use protocol_tests::on_a_pair;
+
+use super::plan::{V0_11, partition, recent};
+use super::slow::{PARTITIONS, Shape, Slow};
+
+pub(super) fn scenarios() -> Vec<Scenario> {
+    let with_deletion = on_a_pair!["resume": what_the_source_deletes_while_it_is_copied_is_listed_as_lost];
+    // DeleteGroups came with 1.1.
+    let with_groups = on_a_pair!["resume": a_state_that_is_gone_is_taken_from_the_report];
+    on_a_pair!["resume":
+        a_process_that_is_killed_again_and_again_leaves_every_record_once_and_in_order,
+        a_process_that_writes_old_records_and_is_killed_leaves_every_record_once_and_in_order,
+        a_terminated_run_is_gone_on_with_from_another_host,
+        a_run_that_is_taken_over_writes_nothing_more,
+        an_extension_moves_what_came_since_and_the_groups_forward,
+        a_finished_run_that_is_repeated_writes_nothing,
+        a_start_below_the_recorded_one_is_refused,
+        a_target_topic_that_was_made_anew_is_refused_or_begun_anew,
+    ]
+    .into_iter()
+    .chain(with_groups.into_iter().map(|scenario| scenario.since(Version::of(1, 1, 0))))
+    .chain(with_deletion.into_iter().map(|scenario| scenario.since(V0_11)))
+    .collect()
+}
+
+/// A migration that takes some seconds.
+fn slow<'a>(lab: &Lab<'a>, stem: &str, timestamp: i64) -> Slow<'a> {
+    Slow::new(lab, stem, &Shape { records: RECORDS as u64, timestamp, replicated: None })
+}
+
+/// In each partition.
+const RECORDS: i64 = 900;
+
+fn kills() -> u32 {
+    std::env::var("KFERRY_KILLS").map_or(3, |kills| kills.parse().expect("a number of kills"))
+}
+
+fn a_process_that_is_killed_again_and_again_leaves_every_record_once_and_in_order(lab: &Lab<'_>) {
+    let mut seed = u64::from(std::process::id());
+    let mut killed = 0;
+    while killed < kills() {
+        let slow = slow(lab, "killed", recent());
+        for _ in 0..3 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let running = slow.taking(4).args(["--take-over"]).start();
+            thread::sleep(Duration::from_millis(1_200 + seed / (1 << 33) % 1_500));
+            running.signal("KILL");
+            running.wait();
+            killed += 1;
+        }
+        let outcome = slow.call().args(["--take-over"]).run().expect_code(0);
+        slow.is_moved(&outcome.json());
+    }
+}
+
+fn a_process_that_writes_old_records_and_is_killed_leaves_every_record_once_and_in_order(lab: &Lab<'_>) {
+    let slow = slow(lab, "old", recent() - 2 * 24 * 3_600_000);
+    let running = slow.taking(4).start();
+    slow.has_begun();
+    running.signal("KILL");
+    running.wait();
+    let outcome = slow.call().args(["--take-over"]).run().expect_code(0);
+    slow.is_moved(&outcome.json());
+}
+
+fn a_terminated_run_is_gone_on_with_from_another_host(lab: &Lab<'_>) {
+    let slow = slow(lab, "terminated", recent());
+    let running = slow.taking(4).start();
+    slow.has_begun();
+    running.signal("TERM");
+    let limit = wait::Deadline::after(Duration::from_secs(2));
+    let outcome = running.wait().expect_code(143);
+    assert!(!limit.passed(), "{outcome}");
+    assert_eq!(outcome.json()["outcome"], "stopped");
+    // A new directory, as on another host; the lock was given back, so that nothing is waited for.
+    let limit = wait::Deadline::after(Duration::from_secs(9));
+    let outcome = slow.call().run().expect_code(0);
+    assert!(!limit.passed(), "{outcome}");
+    assert!(outcome.stderr.contains("going on: "), "{outcome}");
+    slow.is_moved(&outcome.json());
+}
+
+fn a_run_that_is_taken_over_writes_nothing_more(lab: &Lab<'_>) {
+    let slow = slow(lab, "fenced", recent());
+    let first = slow.taking(4).start();
+    slow.has_begun();
+    let outcome = slow.call().args(["--take-over"]).run().expect_code(0);
+    slow.is_moved(&outcome.json());
+    let fenced = first.wait().expect_code(1);
+    assert_eq!(fenced.json()["outcome"], "failed");
+    let last = fenced.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains("taken over") || last.contains("changed by another process"), "{fenced}");
+    slow.is_moved(&outcome.json());
+}
+
+fn an_extension_moves_what_came_since_and_the_groups_forward(lab: &Lab<'_>) {
+    let slow = slow(lab, "extended", recent());
+    slow.is_moved(&slow.call().run().expect_code(0).json());
+    let fill = Fill { count: 50, size: 100, seed: 9, timestamp: recent() };
+    lab.source.fill(&slow.topic, 1, &fill, Writing::default());
+    lab.source.commit(&slow.group, &slow.topic, 1, 910);
+    let unchanged = slow.call().run().expect_code(0).json();
+    assert_eq!(partition(&unchanged, &slow.topic, 1)["records_written"], 893, "the recorded plan wins");
+    let result = slow.call().args(["--extend"]).run().expect_code(0).json();
+    assert_eq!(partition(&result, &slow.topic, 1)["records_written"], 943, "{result:#}");
+    let [copy, original] =
+        [(lab.target, 0), (lab.source, 7)].map(|(site, from)| site.digest(&slow.topic, 1, from, from + 943));
+    assert_eq!(copy, original);
+    let committed = lab.target.committed(&slow.group);
+    assert_eq!(committed[&(slow.topic.name.clone(), 1)].offset, 903, "{committed:?}");
+}
+
+fn a_finished_run_that_is_repeated_writes_nothing(lab: &Lab<'_>) {
+    let slow = slow(lab, "finished", recent());
+    slow.is_moved(&slow.call().run().expect_code(0).json());
+    let outcome = slow.call().run().expect_code(0);
+    let result = outcome.json();
+    assert_eq!(result["outcome"], "done", "{result:#}");
+    for number in PARTITIONS {
+        let (start, end) = (i64::from(number) * 7, RECORDS);
+        assert_eq!(partition(&result, &slow.topic, number)["records_written"], end - start);
+        assert_eq!(lab.target.bounds(&slow.topic, number), (0, end - start));
+    }
+}
+
+fn a_start_below_the_recorded_one_is_refused(lab: &Lab<'_>) {
+    let slow = slow(lab, "changed", recent());
+    slow.call().run().expect_code(0);
+    lab.source.commit(&slow.group, &slow.topic, 2, 3);
+    let outcome = slow.call().run().expect_code(1);
+    let last = outcome.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains("plan_changed") && last.contains("start at 3 now") && last.contains("start 14"), "{outcome}");
+    assert_eq!(lab.target.bounds(&slow.topic, 2), (0, RECORDS - 14));
+}
+
+fn a_target_topic_that_was_made_anew_is_refused_or_begun_anew(lab: &Lab<'_>) {
+    let slow = slow(lab, "anew", recent());
+    let running = slow.taking(4).start();
+    slow.has_begun();
+    running.signal("KILL");
+    running.wait();
+    lab.target.delete_topic(&slow.topic);
+    lab.target.create_topic(&slow.topic, PARTITIONS.end, &[("retention.ms", "-1")]);
+    let outcome = slow.call().args(["--take-over"]).run();
+    if outcome.code == 0 {
+        // Coordinators forget the offsets of a deleted topic: then nothing is remembered, and that is right too.
+        slow.is_moved(&outcome.json());
+    } else {
+        let outcome = outcome.expect_code(1);
+        assert!(outcome.stderr.contains("was deleted and made again since"), "{outcome}");
+        assert_eq!(lab.target.bounds(&slow.topic, 0), (0, 0));
+    }
+}
+
+fn a_state_that_is_gone_is_taken_from_the_report(lab: &Lab<'_>) {
+    let slow = slow(lab, "report", recent());
+    let running = slow.taking(4).args(["--report", "report.json"]).start();
+    slow.has_begun();
+    running.signal("TERM");
+    let stopped = running.wait().expect_code(143);
+    lab.target.delete_group(&format!("kferry-{}", slow.name));
+    let refused = slow.call().run().expect_code(1);
+    assert!(refused.stderr.contains("not_empty"), "{refused}");
+    let outcome = slow.call().after(stopped).args(["--report", "report.json"]).run().expect_code(0);
+    slow.is_moved(&outcome.json());
+}
+
+fn what_the_source_deletes_while_it_is_copied_is_listed_as_lost(lab: &Lab<'_>) {
+    let slow = slow(lab, "lost", recent());
+    let running = slow.taking(4).start();
+    slow.has_begun();
+    lab.source.delete_records(&slow.topic, 0, 880);
+    let outcome = running.wait().expect_code(1);
+    let result = outcome.json();
+    assert_eq!(result["outcome"], "failed");
+    let entry = partition(&result, &slow.topic, 0);
+    let lost = &entry["skipped"][0];
+    assert_eq!((&lost["reason"], &lost["end"]), (&"lost".into(), &880.into()), "{result:#}");
+    let start = lost["start"].as_i64().expect("an offset");
+    assert_eq!(entry["records_written"], start + 20, "{result:#}");
+    let [copy, original] =
+        [(lab.target, start), (lab.source, 880)].map(|(site, from)| site.digest(&slow.topic, 0, from, from + 20));
+    assert_eq!(copy, original);
+    assert_eq!(partition(&result, &slow.topic, 2)["records_written"], RECORDS - 14);
+}

@@ -1,0 +1,157 @@
+//! Making checkpoints durable: what lanes wait for at once, the progress of all others every few seconds.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Books, Engine};
+use crate::copy::lane::Event;
+use crate::copy::pace::Pace;
+use crate::copy::requests;
+use crate::kafka::{Offset, TopicPartition};
+use crate::state::{Checkpoint, Entry, StoreError};
+
+/// Bytes a second that are stored, but for what must not wait: the coordinator writes them to a log with a single leader.
+const RATE: u64 = 256 * 1024;
+
+/// How often progress is stored that nobody waits for.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// How often everything is stored, so that nothing expires (`offsets.retention.minutes`).
+const REFRESH: Duration = Duration::from_secs(30 * 60);
+
+/// What is to be made durable.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    books: Books,
+    wanted: BTreeSet<usize>,
+    /// Lanes that wait for their first journal: the rate does not hold them up.
+    begun: BTreeSet<usize>,
+    under_way: bool,
+    pace: Pace,
+    paused_until: Option<Duration>,
+    progress_at: Duration,
+    refresh_at: Duration,
+    /// Why nothing can be stored any more.
+    failure: Option<StoreError>,
+}
+
+impl Checkpoints {
+    pub(super) fn new(books: Books) -> Self {
+        Self {
+            books,
+            wanted: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            under_way: false,
+            pace: Pace::new(Some(RATE)),
+            paused_until: None,
+            progress_at: EVERY,
+            refresh_at: REFRESH,
+            failure: None,
+        }
+    }
+
+    /// The lane's checkpoint is to be stored soon.
+    pub(super) fn want(&mut self, lane: usize) {
+        self.wanted.insert(lane);
+    }
+
+    /// Whether records may be sent.
+    pub(super) fn may_write(&self) -> bool {
+        self.books.store.may_write()
+    }
+
+    /// Whether nothing waits to be stored.
+    pub(super) fn are_done(&self) -> bool {
+        !self.under_way && (self.wanted.is_empty() || self.failure.is_some())
+    }
+
+    /// When there is something to do without anything else happening.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let next = self.progress_at.min(self.refresh_at);
+        (!self.under_way && self.failure.is_none()).then(|| self.paused_until.map_or(next, |paused| paused.min(next)))
+    }
+
+    pub(super) fn take_failure(&mut self) -> Option<StoreError> {
+        self.failure.take()
+    }
+}
+
+impl Engine {
+    /// Stores what is due, one commit at a time.
+    pub(super) fn start_store(&mut self) {
+        let now = self.now();
+        let checkpoints = &mut self.checkpoints;
+        if checkpoints.under_way || checkpoints.failure.is_some() || self.tails.are_looking() {
+            return;
+        }
+        if now >= checkpoints.progress_at {
+            checkpoints.progress_at = now + EVERY;
+            let moved = self.slots.iter().enumerate().filter(|(_, slot)| slot.stored != slot.standing());
+            checkpoints.wanted.extend(moved.map(|(lane, _)| lane));
+        }
+        let mut entries = Vec::new();
+        if now >= checkpoints.refresh_at {
+            checkpoints.refresh_at = now + REFRESH;
+            checkpoints.wanted.extend(0..self.slots.len());
+            let others = checkpoints.books.others.iter();
+            entries.extend(others.map(|(at, checkpoint)| checkpoints.books.entry(now, at, checkpoint)));
+        }
+        if checkpoints.wanted.is_empty() && entries.is_empty() {
+            return;
+        }
+        // The end must not wait, and neither must a lane's first journal.
+        let exempt = self.live == 0
+            || self.deadline.is_some()
+            || checkpoints.wanted.iter().any(|lane| !checkpoints.begun.contains(lane));
+        checkpoints.paused_until = checkpoints.pace.wait(now).filter(|_| !exempt);
+        if checkpoints.paused_until.is_some() {
+            return;
+        }
+        let lanes: Vec<usize> = std::mem::take(&mut checkpoints.wanted).into_iter().collect();
+        for &lane in &lanes {
+            let slot = &mut self.slots[lane];
+            let checkpoint = slot.lane.checkpoint();
+            checkpoints.begun.insert(lane);
+            slot.storing = (checkpoint.target_end(), checkpoint.next);
+            entries.push(checkpoints.books.entry(now, slot.lane.at(), &checkpoint));
+        }
+        checkpoints.pace.took(entries.iter().map(|entry| entry.metadata.len()).sum());
+        checkpoints.under_way = true;
+        self.requests.spawn(requests::store(checkpoints.books.store.clone(), lanes, entries));
+    }
+
+    /// Takes what came of a commit. Without a state that can be kept, nothing more may be sent.
+    pub(super) fn stored(&mut self, lanes: &[usize], stored: Result<(), StoreError>) {
+        self.checkpoints.under_way = false;
+        match stored {
+            Ok(()) => {
+                for &lane in lanes {
+                    self.slots[lane].stored = self.slots[lane].storing;
+                    self.event(lane, Event::Stored);
+                }
+            }
+            Err(error) => {
+                let cause = error.to_string();
+                self.checkpoints.failure.get_or_insert(error);
+                for lane in 0..self.slots.len() {
+                    self.withdraw(lane);
+                    self.event(lane, Event::StoreFailed { cause: cause.clone() });
+                }
+            }
+        }
+    }
+}
+
+impl Books {
+    fn entry(&self, now: Duration, at: &TopicPartition, checkpoint: &Checkpoint) -> Entry {
+        let elapsed = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        checkpoint.entry(at, self.began_ms.saturating_add(elapsed), &self.host)
+    }
+}
+
+impl super::Slot {
+    /// How far the lane is: records on the target, and the next source offset.
+    fn standing(&self) -> (Offset, Offset) {
+        (self.lane.written().end, self.lane.next_source())
+    }
+}

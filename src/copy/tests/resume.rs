@@ -1,0 +1,178 @@
+//! Going on where another process ended.
+
+use super::*;
+use crate::batch::testing::{consumed, sent};
+use crate::copy::LaneProblem;
+use crate::state::{Cut, Place};
+
+/// What a process left that had written 0..4 and journaled [4, 6), [6, 9) and [9, 10).
+fn left() -> LaneSetup {
+    let mut setup = setup(0, 20);
+    let mut journal = Journal::new(Offset(4));
+    for (records, next) in [(2, 6), (3, 9), (1, 10)] {
+        assert!(journal.push(Cut { records, next: Offset(next) }));
+    }
+    setup.checkpoint = Checkpoint { next: Offset(4), records: 4, journal, ..setup.checkpoint };
+    setup.resumed = true;
+    setup
+}
+
+fn resumed(landed: i64, records: i32) -> (Lane, Duration) {
+    let (mut lane, mut now) = (begun(left()), Duration::ZERO);
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(100 + landed, records)));
+    (lane, now)
+}
+
+fn values(outgoing: &Outgoing) -> Vec<String> {
+    let text = |model: Model| String::from_utf8(model.value.unwrap_or_default()).unwrap();
+    consumed(&sent(outgoing)).into_iter().map(text).collect()
+}
+
+#[test]
+fn a_lane_goes_on_at_the_boundary_where_the_log_ends_and_cuts_as_it_was_journaled() {
+    let (mut lane, _) = resumed(6, 2);
+    assert_eq!(fetch(&mut lane), Offset(6));
+    fetched(&mut lane, &[records(6, 8, OLD), records(8, 20, OLD)]);
+    let next = produce(&mut lane);
+    assert_eq!((values(&next).join(" "), next.header().base_sequence), ("6 7 8".to_owned(), Sequence(6)));
+    appended(&mut lane, 106);
+    assert_eq!(values(&produce(&mut lane)), ["9"]);
+    appended(&mut lane, 109);
+    let rest = produce(&mut lane);
+    assert_eq!((rest.source(), rest.records(), rest.header().base_sequence), (Span::new(10, 20), 10, Sequence(10)));
+    appended(&mut lane, 110);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    assert_eq!(lane.written(), Span::new(100, 120));
+}
+
+#[test]
+fn every_end_of_a_journaled_batch_is_a_place_to_go_on_from() {
+    for (landed, records, from) in [(4, 4, 4), (6, 2, 6), (9, 3, 9), (10, 1, 10)] {
+        let (mut lane, _) = resumed(landed, records);
+        assert_eq!(fetch(&mut lane), Offset(from), "{landed} landed");
+    }
+}
+
+#[test]
+fn nothing_is_read_before_it_is_known_where_to_go_on() {
+    let (mut lane, mut now) = (begun(left()), Duration::ZERO);
+    asks_for_tail(&mut lane, &mut now);
+    nothing(&mut lane);
+}
+
+#[test]
+fn a_log_that_ends_elsewhere_is_not_gone_on_with() {
+    for end in [105, 107, 111, 103] {
+        let (mut lane, mut now) = (begun(left()), Duration::ZERO);
+        asks_for_tail(&mut lane, &mut now);
+        lane.on(now, Event::Settled(tail(end, 1)));
+        let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("{end}") };
+        assert!(matches!(problem, LaneProblem::ForeignTail { .. } | LaneProblem::Truncated { .. }), "{problem}");
+        assert_eq!(lane.next_source(), Offset(4));
+    }
+}
+
+#[test]
+fn what_the_source_compacted_meanwhile_is_cut_anew_and_journaled_first() {
+    let (mut lane, _) = resumed(6, 2);
+    let compacted = [records(6, 7, OLD), records(8, 20, OLD)];
+    let now = compacted_away(&mut lane, 6, &compacted);
+    lane.on(now, Event::Settled(tail(106, 2)));
+    assert!(matches!(lane.next(now), Some(Action::Fetch { from: Offset(6), .. })));
+    fetched(&mut lane, &compacted);
+    assert_eq!(lane.recut_at(), [Offset(6)]);
+    assert_eq!(fetch(&mut lane), Offset(6));
+    fetched(&mut lane, &compacted);
+    assert!(matches!(lane.next(now), Some(Action::Store)));
+    let cuts: Vec<Offset> = lane.checkpoint().journal.cuts().iter().map(|cut| cut.next).collect();
+    assert_eq!(cuts, [Offset(7), Offset(20)]);
+    lane.on(now, Event::Stored);
+    assert_eq!(values(&produce(&mut lane)), ["6"]);
+    appended(&mut lane, 106);
+    assert_eq!(produce(&mut lane).source(), Span::new(8, 20));
+}
+
+/// The source no longer holds what was journaled; the lane waits until no request of the dead process can come any more.
+fn compacted_away(lane: &mut Lane, from: i64, left: &[Vec<u8>]) -> Duration {
+    assert_eq!(fetch(lane), Offset(from));
+    fetched(lane, left);
+    assert!(lane.recut_at().is_empty());
+    let mut now = NOW;
+    asks_for_tail(lane, &mut now);
+    assert_eq!(now, Duration::from_secs(15));
+    now
+}
+
+#[test]
+fn what_was_compacted_away_and_lands_late_is_gone_on_behind() {
+    let (mut lane, _) = resumed(6, 2);
+    let now = compacted_away(&mut lane, 6, &[records(6, 7, OLD), records(8, 20, OLD)]);
+    lane.on(now, Event::Settled(tail(109, 3)));
+    assert!(matches!(lane.next(now), Some(Action::Fetch { from: Offset(9), .. })));
+}
+
+#[test]
+fn a_lane_that_stops_while_it_replays_leaves_the_journal_as_it_was() {
+    let (mut lane, now) = resumed(6, 2);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(6, 9, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 106);
+    lane.on(now, Event::Stop);
+    assert_eq!(finish(&mut lane), LaneEnd::Stopped);
+    let checkpoint = lane.checkpoint();
+    assert_eq!((checkpoint.next, checkpoint.records), (Offset(9), 9));
+    assert_eq!(checkpoint.journal.cuts(), [Cut { records: 1, next: Offset(10) }]);
+}
+
+#[test]
+fn a_clean_stop_leaves_nothing_in_doubt() {
+    let mut lane = lane(0, 9);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 2, OLD), records(2, 5, OLD)]);
+    produce(&mut lane);
+    lane.on(NOW, Event::Stop);
+    nothing(&mut lane);
+    appended(&mut lane, 100);
+    assert_eq!(finish(&mut lane), LaneEnd::Stopped);
+    let checkpoint = lane.checkpoint();
+    assert_eq!((checkpoint.next, checkpoint.records), (Offset(2), 2));
+    assert!(checkpoint.journal.cuts().is_empty());
+}
+
+#[test]
+fn marks_have_exact_places_and_those_that_were_jumped_over_the_boundary_in_front() {
+    let mut setup = left();
+    setup.marks = [0, 2, 5, 6, 8, 12, 20].map(Offset).to_vec();
+    let (mut lane, mut now) = (begun(setup), Duration::ZERO);
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(106, 2)));
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(6, 20, OLD)]);
+    for base in [106, 109, 110] {
+        produce(&mut lane);
+        appended(&mut lane, base);
+    }
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    let places = [(4, 104), (6, 106), (8, 108), (12, 112), (20, 120)];
+    let places = places.map(|(source, target)| Place { source: Offset(source), target: Offset(target) });
+    assert_eq!(lane.checkpoint().places, places, "2 lies in front of the checkpoint and 5 behind 4: they are counted");
+}
+
+#[test]
+fn a_request_of_the_dead_process_that_comes_late_is_not_sent_again() {
+    let (mut lane, mut now) = resumed(4, 4);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(4, 10, OLD)]);
+    produce(&mut lane);
+    lost(&mut lane, now);
+    asks_for_tail(&mut lane, &mut now);
+    // Ours, and the late one behind it.
+    lane.on(now, Event::Settled(tail(109, 3)));
+    fetched(&mut lane, &[records(10, 20, OLD)]); // the answer to what was asked before
+    assert_eq!(fetch(&mut lane), Offset(9));
+    fetched(&mut lane, &[records(4, 10, OLD), records(10, 20, OLD)]);
+    let next = produce(&mut lane);
+    assert_eq!((values(&next), next.header().base_sequence), (vec!["9".to_owned()], Sequence(9)));
+}

@@ -1,0 +1,168 @@
+//! What must be known, and durable, before the first record is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::agenda::Recorded;
+use super::error::MigrateError;
+use super::run::Migration;
+use crate::batch::{AppendTime, Rules};
+use crate::cluster::retry::RetryPolicy;
+use crate::cluster::{Cluster, Configs, Edge, Use};
+use crate::copy::{LaneSetup, Patience};
+use crate::kafka::{Offset, TopicId, TopicName, TopicPartition};
+use crate::plan::LanePlan;
+use crate::state::{Checkpoint, Created, Store, Writer};
+use crate::topics::{self, Mirrored};
+use crate::wire::ApiKey;
+
+/// Batches of one lane that may be in flight: as many as brokers remember of a producer.
+const DEPTH: usize = 5;
+
+/// The first version of Produce that comes with brokers that remember more than the last batch of a producer (1.0).
+const REMEMBERS_FIVE: i16 = 4;
+
+/// Brokers forget producers whose newest record is older than 24 hours (`producer.id.expiration.ms`). An hour before that
+/// a record counts as old, in ms: whatever is open about its batch must be settled while the producer is still known.
+const PRODUCER_EXPIRY: i64 = 23 * 60 * 60 * 1000;
+
+/// How long a lane bears with a cluster that does not serve it: a broker that died may take a minute to come back.
+const BEARS: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// The ids of topics on the target, where its brokers have ids.
+pub(super) async fn target_ids(
+    target: &Cluster,
+    topics: &BTreeSet<TopicName>,
+) -> Result<BTreeMap<TopicName, TopicId>, MigrateError> {
+    let names: Vec<TopicName> = topics.iter().cloned().collect();
+    let found = target.metadata(Some(&names)).await.map_err(MigrateError::Cluster)?;
+    Ok(found.into_iter().filter_map(|(name, topic)| Some((name, topic.id?))).collect())
+}
+
+/// Where the logs of partitions end that nothing was written to yet.
+pub(super) async fn target_ends(
+    target: &Cluster,
+    partitions: &[TopicPartition],
+) -> Result<BTreeMap<TopicPartition, Offset>, MigrateError> {
+    let listed = target.list_offsets(Edge::LogEnd, partitions).await;
+    let end = |(at, end): (TopicPartition, Result<crate::cluster::ListedOffset, _>)| match end {
+        Ok(end) => Ok((at, end.offset)),
+        Err(cause) => Err(MigrateError::TargetEnd { at, cause }),
+    };
+    listed.into_iter().map(end).collect()
+}
+
+/// The checkpoint of a partition that the migration has not met before; its writer is still missing.
+pub(super) fn begun(
+    lane: &LanePlan,
+    target_start: Offset,
+    target_id: Option<TopicId>,
+    created: &BTreeMap<TopicName, Created>,
+) -> Checkpoint {
+    Checkpoint {
+        source_id: lane.topic_id,
+        target_id,
+        created: created.get(&lane.at.topic).filter(|_| lane.at.partition.get() == 0).cloned(),
+        ..Checkpoint::begin(lane.span, target_start)
+    }
+}
+
+/// What is kept of the topics that were made.
+pub(super) fn created(made: &[Mirrored]) -> BTreeMap<TopicName, Created> {
+    made.iter().map(|topic| (topic.spec.name.clone(), Created { finish: topic.at_end.clone() })).collect()
+}
+
+/// Makes everything durable that no batch may be sent without: the plan, and who writes.
+pub(super) async fn record(
+    migration: &Migration<'_>,
+    store: &Store,
+    checkpoints: &mut Recorded,
+    changed: &BTreeSet<TopicPartition>,
+) -> Result<(), MigrateError> {
+    let lacks_writer = |checkpoint: &Checkpoint| checkpoint.writer.is_none() && !checkpoint.is_finished();
+    let mut changed = changed.clone();
+    // Also what has not changed: a process that comes to itself after its session has ended must see that another one had
+    // the lock, before that one sends anything.
+    let open = checkpoints.iter().filter(|(_, checkpoint)| !checkpoint.is_finished());
+    changed.extend(open.map(|(at, _)| at.clone()));
+    if checkpoints.values().any(lacks_writer) {
+        let (producer, epoch) = migration.target.init_producer_id().await.map_err(MigrateError::Cluster)?;
+        for checkpoint in checkpoints.values_mut().filter(|checkpoint| lacks_writer(checkpoint)) {
+            checkpoint.writer = Some(Writer { producer, epoch, origin: checkpoint.records });
+        }
+    }
+    let entry =
+        |at: &TopicPartition| Some(checkpoints.get(at)?.entry(at, migration.now_ms, &migration.choices.holder.host));
+    store.commit(changed.iter().filter_map(entry).collect()).await.map_err(MigrateError::State)
+}
+
+/// The lanes that are to be served.
+pub(super) async fn lanes(
+    migration: &Migration<'_>,
+    checkpoints: &Recorded,
+    resumed: &BTreeSet<TopicPartition>,
+) -> Vec<LaneSetup> {
+    let version = produce_version(migration.target).await;
+    let open = || checkpoints.iter().filter(|(_, checkpoint)| !checkpoint.is_finished());
+    let topics: BTreeSet<TopicName> = open().map(|(at, _)| at.topic.clone()).collect();
+    let configs = migration.target.topic_configs(&topics.into_iter().collect::<Vec<_>>()).await;
+    let rules = |at: &TopicPartition| {
+        let known = configs.get(&at.topic).and_then(|configs| configs.as_ref().ok());
+        known.map_or_else(Rules::default, |configs| target_rules(configs, migration.now_ms))
+    };
+    let marks = |at: &TopicPartition| -> Vec<Offset> {
+        let planned = migration.plan.partitions().iter().find(|lane| lane.at == *at);
+        let marks: BTreeSet<Offset> =
+            planned.into_iter().flat_map(|lane| &lane.marks).map(|mark| mark.source).collect();
+        marks.into_iter().collect()
+    };
+    let patience = RetryPolicy { total: BEARS, attempts: 60, ..RetryPolicy::default() };
+    let setup = |(seed, (at, checkpoint)): (u64, (&TopicPartition, &Checkpoint))| {
+        Some(LaneSetup {
+            at: at.clone(),
+            writer: checkpoint.writer?,
+            checkpoint: Checkpoint {
+                since: Some((migration.now_ms, checkpoint.next)),
+                at_ms: migration.now_ms,
+                host: migration.choices.holder.host.clone(),
+                ..checkpoint.clone()
+            },
+            resumed: resumed.contains(at),
+            marks: marks(at),
+            depth: if version < REMEMBERS_FIVE { 1 } else { DEPTH },
+            old_before: migration.now_ms.saturating_sub(PRODUCER_EXPIRY),
+            late_bound: migration.choices.late_bound,
+            rules: Rules { codecs: migration.plan.codecs(), recompress: migration.choices.recompress, ..rules(at) },
+            skip_corrupt: migration.choices.skip_corrupt,
+            patience: Patience::new(patience, seed),
+        })
+    };
+    (0..).zip(open()).filter_map(setup).collect()
+}
+
+/// What a target topic takes, as far as its configs tell. A topic whose configs may not be read says so by its refusals.
+fn target_rules(configs: &Configs, now_ms: i64) -> Rules {
+    let value = |name: &str| configs.get(name)?.value.as_deref();
+    let number = |name: &str| value(name)?.parse::<i64>().ok();
+    let stamps = value("message.timestamp.type") == Some("LogAppendTime");
+    Rules {
+        max_batch_bytes: number("max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok()),
+        // Brokers that stamp their own time don't mind the records' times.
+        latest_timestamp: topics::timestamp_limit(number, topics::AFTER)
+            .filter(|_| !stamps)
+            .map(|(ms, _)| now_ms.saturating_add(ms)),
+        append_time: if stamps { AppendTime::TargetStamps } else { AppendTime::Keep },
+        ..Rules::default()
+    }
+}
+
+/// The lowest version of Produce that the target's brokers speak with us. One that can't be reached now has no say: it
+/// leads nothing.
+async fn produce_version(target: &Cluster) -> i16 {
+    let mut lowest = i16::MAX;
+    for broker in target.brokers() {
+        if let Ok(connection) = target.connection(broker.id, Use::Control(0)).await {
+            lowest = lowest.min(connection.version(ApiKey::Produce).unwrap_or_default());
+        }
+    }
+    lowest
+}

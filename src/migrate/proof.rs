@@ -1,0 +1,82 @@
+//! Asking the target itself where its logs end now.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::error::MigrateError;
+use super::observer::{Observer, Step};
+use super::outcome::LaneOutcome;
+use super::run::{Choices, Migration};
+use crate::cluster::Cluster;
+use crate::copy::{self, LaneEnd};
+use crate::kafka::TopicPartition;
+use crate::verify::{self, Extent, Options, Tail};
+
+/// How long replication may take to reach the end of what was copied.
+const REPLICATION: Duration = Duration::from_secs(60);
+
+/// Partitions that are compared at a time.
+const PARALLELISM: usize = 8;
+
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Compares what each copied lane claims with what the target holds, once all of that is replicated.
+pub(super) async fn prove(
+    migration: &Migration<'_>,
+    lanes: &mut [LaneOutcome],
+    stop: watch::Receiver<bool>,
+    observer: &mut dyn Observer,
+) -> Result<(), MigrateError> {
+    let copied = lanes.iter().filter(|lane| lane.end == LaneEnd::Copied);
+    replicated(migration.target, copied.map(|lane| lane.at.clone()).collect()).await?;
+    for (before, tail) in [(false, Tail::Ours), (true, Tail::Open)] {
+        let mut lanes: Vec<&mut LaneOutcome> =
+            lanes.iter_mut().filter(|lane| lane.end == LaneEnd::Copied && lane.before == before).collect();
+        let extents = lanes.iter().map(|lane| Extent::of(&lane.at, &lane.checkpoint)).collect();
+        let Choices { verify: level, limits, .. } = &migration.choices;
+        let options = Options { level: *level, memory: limits.memory, parallelism: PARALLELISM, tail };
+        let mut tell = |progress: &verify::Progress| observer.step(Step::Compared(progress));
+        let (source, target) = (migration.source, migration.target);
+        let verdicts = verify::compare(source, target, extents, options, stop.clone(), &mut tell).await;
+        for (lane, verdict) in lanes.iter_mut().zip(verdicts) {
+            if verdict.is_right() {
+                lane.verified = verdict.level;
+            } else {
+                lane.difference = Some(Box::new(verdict));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits until all that the leaders of partitions have is replicated.
+async fn replicated(target: &Cluster, partitions: Vec<TopicPartition>) -> Result<(), MigrateError> {
+    let begun = Instant::now();
+    let mut left = partitions;
+    loop {
+        let mut again = Vec::new();
+        let mut last = None;
+        for (at, tail) in copy::tails(target, &left).await {
+            match tail {
+                Ok(tail) if tail.high_watermark >= tail.end => {}
+                Ok(_) => {
+                    last.get_or_insert((at.clone(), "its followers lag behind".to_owned()));
+                    again.push(at);
+                }
+                Err(cause) => {
+                    last.get_or_insert((at.clone(), cause));
+                    again.push(at);
+                }
+            }
+        }
+        match last {
+            None => return Ok(()),
+            Some((at, cause)) if begun.elapsed() >= REPLICATION => return Err(MigrateError::Unproved { at, cause }),
+            Some(_) => sleep(LOOK).await,
+        }
+        left = again;
+    }
+}
