@@ -40,5 +40,5 @@ pub use self::call::{Call, ConnectionId, Event, Outcome};
 pub use self::codec::Codec;
 pub use self::core::Core;
 pub use self::faults::{Action, Rule};
-pub use self::serve::Embedded;
+pub use self::serve::{Embedded, Piped};
 pub use self::version::Version;

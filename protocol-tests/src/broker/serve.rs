@@ -1,4 +1,5 @@
-//! The cluster behind real sockets: one listener per node on 127.0.0.1, all on one thread of their own.
+//! The cluster behind real sockets: one listener per node on 127.0.0.1, all on one thread of their own. Or behind pipes in
+//! the memory of one runtime, by that runtime's clock.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,11 +9,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::call::{ConnectionId, Event, Outcome};
 use super::core::Core;
@@ -28,15 +29,39 @@ pub struct Embedded {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A stream to a client.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+type Boxed = Box<dyn Stream>;
+
 /// What the sockets' thread and the tests share.
 struct Shared {
     core: Mutex<Core>,
+    /// ms since 1970.
+    now: Box<dyn Fn() -> i64 + Send + Sync>,
     /// The core was changed from outside, or is to end.
     changed: Notify,
     stop: Notify,
 }
 
 impl Shared {
+    fn new(core: Core, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self { core: Mutex::new(core), now: Box::new(now), changed: Notify::new(), stop: Notify::new() }
+    }
+
+    /// Looks at the cluster or changes it, while no request is being handled.
+    fn with_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+        let mut core = self.lock();
+        core.tick((self.now)());
+        let result = act(&mut core);
+        core.changes += 1;
+        drop(core);
+        self.changed.notify_one();
+        result
+    }
+
     fn lock(&self) -> MutexGuard<'_, Core> {
         // A test that panicked with the lock held has failed already; the others may go on.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
@@ -71,12 +96,12 @@ impl Embedded {
         if let Some(port) = ports.values().next() {
             core.cluster_id.push_str(&format!("-{port}"));
         }
-        let shared = Arc::new(Shared { core: Mutex::new(core), changed: Notify::new(), stop: Notify::new() });
+        let shared = Arc::new(Shared::new(core, now_ms));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let served = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("embedded-kafka".to_owned()).spawn(move || {
             // A listener that can't be handed to the runtime leaves the test with a refused connection to look at.
-            let _ = runtime.block_on(run(&served, listeners));
+            let _ = runtime.block_on(listen(&served, listeners));
         })?;
         Ok(Self { shared, ports, thread: Some(thread) })
     }
@@ -102,13 +127,7 @@ impl Embedded {
 
     /// Looks at the cluster or changes it, while no request is being handled.
     pub fn with_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
-        let mut core = self.shared.lock();
-        core.tick(now_ms());
-        let result = act(&mut core);
-        core.changes += 1;
-        drop(core);
-        self.shared.changed.notify_one();
-        result
+        self.shared.with_core(act)
     }
 }
 
@@ -141,20 +160,74 @@ struct Open {
     last: u64,
 }
 
-async fn run(shared: &Shared, listeners: BTreeMap<i32, std::net::TcpListener>) -> io::Result<()> {
+/// A cluster behind pipes. It serves while [`Piped::serve`] is polled; its clock is that of the runtime.
+pub struct Piped {
+    shared: Arc<Shared>,
+    dialled: mpsc::UnboundedSender<(i32, Boxed)>,
+    connections: Mutex<Option<mpsc::UnboundedReceiver<(i32, Boxed)>>>,
+}
+
+impl Piped {
+    /// A cluster that was prepared before, whose time is `start_ms` (since 1970) now.
+    pub fn new(core: Core, start_ms: i64) -> Self {
+        let begun = Instant::now();
+        let now = move || start_ms + i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let (dialled, connections) = mpsc::unbounded_channel();
+        Self { shared: Arc::new(Shared::new(core, now)), dialled, connections: Mutex::new(Some(connections)) }
+    }
+
+    /// Opens a connection to the node at this address; `None` where none listens.
+    pub fn connect(&self, host: &str, port: u16) -> Option<DuplexStream> {
+        let core = self.shared.lock();
+        let (id, _) = core.nodes.iter().find(|(_, node)| node.up && node.host == host && node.port == port)?;
+        let (ours, theirs) = duplex(PIPE);
+        self.dialled.send((*id, Box::new(theirs))).ok()?;
+        Some(ours)
+    }
+
+    /// Looks at the cluster or changes it, while no request is being handled.
+    pub fn with_core<T>(&self, act: impl FnOnce(&mut Core) -> T) -> T {
+        self.shared.with_core(act)
+    }
+
+    /// Serves its connections, for ever. To be called once.
+    pub async fn serve(&self) {
+        let connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(connections) = connections {
+            // It only ends when the cluster does.
+            let _ = run(&self.shared, connections, JoinSet::new()).await;
+        }
+    }
+}
+
+/// Bytes that a pipe holds in each direction.
+const PIPE: usize = 64 * 1024;
+
+async fn listen(shared: &Shared, listeners: BTreeMap<i32, std::net::TcpListener>) -> io::Result<()> {
     let mut tasks = JoinSet::new();
-    let (accepted, mut connections) = mpsc::unbounded_channel();
+    let (accepted, connections) = mpsc::unbounded_channel();
     for (node, listener) in listeners {
         let listener = TcpListener::from_std(listener)?;
         let accepted = accepted.clone();
         tasks.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                // Without it an answer may wait for the acknowledgement of the one before.
+                let _ = stream.set_nodelay(true);
+                let stream: Boxed = Box::new(stream);
                 if accepted.send((node, stream)).is_err() {
                     return;
                 }
             }
         });
     }
+    run(shared, connections, tasks).await
+}
+
+async fn run(
+    shared: &Shared,
+    mut connections: mpsc::UnboundedReceiver<(i32, Boxed)>,
+    mut tasks: JoinSet<()>,
+) -> io::Result<()> {
     let (frames, mut incoming) = mpsc::channel::<Incoming>(64);
     let mut open = Open::default();
     loop {
@@ -171,7 +244,7 @@ async fn run(shared: &Shared, listeners: BTreeMap<i32, std::net::TcpListener>) -
             () = wake => {}
             Some(_) = tasks.join_next() => continue,
         }
-        let events = shared.lock().poll(now_ms());
+        let events = shared.lock().poll((shared.now)());
         events.into_iter().for_each(|event| open.deliver(event));
     }
 }
@@ -180,20 +253,20 @@ async fn sleep_until_due(shared: &Shared) {
     let due = shared.lock().next_wake();
     match due {
         // At least one ms: a deadline in the past waits for something else.
-        Some(at) => tokio::time::sleep(Duration::from_millis(at.saturating_sub(now_ms()).max(1).cast_unsigned())).await,
+        Some(at) => {
+            tokio::time::sleep(Duration::from_millis(at.saturating_sub((shared.now)()).max(1).cast_unsigned())).await
+        }
         None => std::future::pending().await,
     }
 }
 
 impl Open {
-    fn accept(&mut self, tasks: &mut JoinSet<()>, frames: &mpsc::Sender<Incoming>, node: i32, stream: TcpStream) {
+    fn accept(&mut self, tasks: &mut JoinSet<()>, frames: &mpsc::Sender<Incoming>, node: i32, stream: Boxed) {
         self.last += 1;
         let id = ConnectionId(self.last);
         let (outbox, outgoing) = mpsc::unbounded_channel();
         let (turn, turns) = mpsc::unbounded_channel();
-        // Without it an answer may wait for the acknowledgement of the one before.
-        let _ = stream.set_nodelay(true);
-        let (reader, writer) = stream.into_split();
+        let (reader, writer) = split(stream);
         let frames = frames.clone();
         tasks.spawn(async move {
             let talk = async {
@@ -213,7 +286,7 @@ impl Open {
 
     fn request(&mut self, shared: &Shared, id: ConnectionId, frame: Bytes) {
         let Some(peer) = self.peers.get(&id) else { return };
-        let outcome = shared.lock().handle(now_ms(), peer.node, id, frame);
+        let outcome = shared.lock().handle((shared.now)(), peer.node, id, frame);
         self.deliver(Event { connection: id, outcome });
     }
 
@@ -250,7 +323,7 @@ impl Open {
 /// Reads one request, and the next one when that is answered: real brokers mute a connection meanwhile, so a client that
 /// pipelines feels it in its socket.
 async fn read_all(
-    mut reader: OwnedReadHalf,
+    mut reader: ReadHalf<Boxed>,
     id: ConnectionId,
     frames: &mpsc::Sender<Incoming>,
     mut turns: mpsc::UnboundedReceiver<()>,
@@ -273,7 +346,7 @@ async fn read_all(
     }
 }
 
-async fn write_all(mut writer: OwnedWriteHalf, mut outgoing: mpsc::UnboundedReceiver<Outcome>) -> io::Result<()> {
+async fn write_all(mut writer: WriteHalf<Boxed>, mut outgoing: mpsc::UnboundedReceiver<Outcome>) -> io::Result<()> {
     while let Some(outcome) = outgoing.recv().await {
         match outcome {
             Outcome::Reply(frame) => {
