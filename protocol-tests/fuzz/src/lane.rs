@@ -263,7 +263,10 @@ impl Target {
                 .is_some_and(|codec| { rules.codecs.contains(codec) || rules.recompress == Some(codec) })
         );
         let span = batch.source();
-        assert!(self.source <= span.start && span.start < span.end && span.end <= self.setup.checkpoint.span.end, "{span}");
+        assert!(
+            self.source <= span.start && span.start < span.end && span.end <= self.setup.checkpoint.span.end,
+            "{span}"
+        );
         self.source = span.end;
         self.sequence = self.sequence.plus(header.count);
         self.records += i64::from(header.count);
