@@ -126,6 +126,10 @@ pub enum LaneProblem {
     },
 }
 
+/// How the code is shown.
+const NOT_ENOUGH_REPLICAS: &str = "NOT_ENOUGH_REPLICAS";
+const FOLLOWERS: &str = "bring the target's followers back in sync, or lower min.insync.replicas of the topic";
+
 impl LaneProblem {
     /// What a person can do about it; `None` where the text already says all there is.
     pub fn advice(&self) -> Option<String> {
@@ -136,6 +140,9 @@ impl LaneProblem {
             }
             Self::FetchRefused { .. } | Self::FetchFailed { .. } | Self::NoRecords { .. } => {
                 return Some("see to the source's brokers, then run again: it goes on from there".to_owned());
+            }
+            Self::Unclear { cause, .. } if cause.starts_with(NOT_ENOUGH_REPLICAS) => {
+                return Some(format!("{FOLLOWERS}, then run again: it goes on from there"));
             }
             Self::Unclear { .. } | Self::NoLeader { .. } | Self::Forgotten { .. } => {
                 let then = "then run again: it looks what is there and goes on";
@@ -158,9 +165,7 @@ impl LaneProblem {
             ErrorCode::RECORD_LIST_TOO_LARGE => {
                 format!("raise segment.bytes of the target topic to at least {bytes}")
             }
-            ErrorCode::NOT_ENOUGH_REPLICAS => {
-                "bring the target's followers back in sync, or lower min.insync.replicas of the topic".to_owned()
-            }
+            ErrorCode::NOT_ENOUGH_REPLICAS => FOLLOWERS.to_owned(),
             ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
                 "give this user Write and IdempotentWrite on the target".to_owned()
             }
@@ -177,5 +182,17 @@ impl LaneProblem {
             }
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_lacked_replicas_to_the_end_is_told_from_one_that_did_not_answer() {
+        let advice = |cause: String| LaneProblem::Unclear { span: Span::new(1, 4), cause }.advice().unwrap_or_default();
+        assert!(advice(ErrorCode::NOT_ENOUGH_REPLICAS.to_string()).contains("min.insync.replicas"));
+        assert!(advice(ErrorCode::REQUEST_TIMED_OUT.to_string()).contains("see to the target's brokers"));
     }
 }

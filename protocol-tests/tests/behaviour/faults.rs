@@ -16,13 +16,15 @@ use serde_json::Value;
 use super::plan::{partition, recent};
 use super::slow::{PARTITIONS, Shape, Slow, start};
 
-/// A dead node is noticed sooner than by default, a follower that stands still too.
+/// A dead node is noticed sooner than by default.
 const NOTICED: &[(&str, &str)] = &[
     ("zookeeper.session.timeout.ms", "6000"),
     ("broker.session.timeout.ms", "4000"),
     ("broker.heartbeat.interval.ms", "1000"),
-    ("replica.lag.time.max.ms", "15000"),
 ];
+
+/// A node that stands still for a while is not taken for dead.
+const PATIENT: &[(&str, &str)] = &[("zookeeper.session.timeout.ms", "20000"), ("broker.session.timeout.ms", "20000")];
 
 /// Producers are looked through for those to forget all the time, where the release has the setting.
 const FORGETFUL: &[(&str, &str)] =
@@ -30,9 +32,10 @@ const FORGETFUL: &[(&str, &str)] =
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let three = on_an_own_site!["faults", 3:
-        a_run_goes_on_while_the_nodes_of_its_target_die_one_after_the_other_and_followers_stand_still,
+        a_run_goes_on_while_the_nodes_of_its_target_die_one_after_the_other,
         a_run_goes_on_while_the_leaders_of_its_source_die,
     ];
+    let lagging = on_an_own_site!["faults", 3: a_run_waits_for_followers_of_its_target_that_stand_still];
     let one = on_an_own_site!["faults", 1: a_run_waits_for_its_target_s_only_broker_that_is_killed];
     let still = on_an_own_site!["faults", 1: a_run_waits_for_its_target_s_only_broker_that_stands_still];
     let forgetful = on_an_own_site!["faults", 1: a_target_that_forgets_who_writes_has_old_records_once];
@@ -42,9 +45,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         a_foreign_producer_stops_its_partition_and_no_other,
     ];
     let mortal = three.into_iter().chain(one).map(|scenario| scenario.with_properties(NOTICED));
+    let lagging = lagging.into_iter().map(|scenario| scenario.with_properties(PATIENT));
     let forgetful = forgetful.into_iter().map(|scenario| scenario.with_properties(FORGETFUL));
     let still = still.into_iter().map(|scenario| scenario.real_only("process of its own to stop"));
-    mortal.chain(still).chain(forgetful).chain(shared).collect()
+    mortal.chain(lagging).chain(still).chain(forgetful).chain(shared).collect()
 }
 
 /// How long a run takes that is terminated when all has happened to it, in s.
@@ -73,7 +77,7 @@ fn is_in_sync(site: &Site, slow: &Slow<'_>) {
     });
 }
 
-fn a_run_goes_on_while_the_nodes_of_its_target_die_one_after_the_other_and_followers_stand_still(site: &Site) {
+fn a_run_goes_on_while_the_nodes_of_its_target_die_one_after_the_other(site: &Site) {
     beside(Side::Target, site, |lab| {
         let slow = Slow::new(lab, "mortal", &Shape { replicated: Some(Side::Target), ..shape(2_000) });
         let mut running = slow.taking(UNTIL_TERMINATED).start();
@@ -86,16 +90,25 @@ fn a_run_goes_on_while_the_nodes_of_its_target_die_one_after_the_other_and_follo
             site.revive(node);
             is_in_sync(site, &slow);
         }
+        assert!(running.is_alive(), "the run lasts until all nodes have died");
+        slow.ends_soon(running);
+    });
+}
+
+/// The followers stay members of the cluster: what is appended meanwhile lies behind the high watermark.
+fn a_run_waits_for_followers_of_its_target_that_stand_still(site: &Site) {
+    beside(Side::Target, site, |lab| {
+        let slow = Slow::new(lab, "lagging", &Shape { replicated: Some(Side::Target), ..shape(900) });
+        let running = slow.taking(8).start();
+        slow.has_begun();
         let leader = site.client().leader_id(&slow.topic.name, 0).expect("a leader");
         let followers = [leader % 3 + 1, (leader + 1) % 3 + 1];
-        assert!(running.is_alive(), "the run lasts until followers stand still");
         followers.iter().for_each(|node| site.stop_following(*node));
         // Produce waits ten seconds for followers and is then answered as timed out, although the batch is appended.
         thread::sleep(Duration::from_secs(12));
         followers.iter().for_each(|node| site.follow(*node));
-        slow.goes_on();
-        assert!(running.is_alive(), "the run lasts until followers go on");
-        slow.ends_soon(running);
+        let outcome = running.wait().expect_code(0);
+        slow.is_moved(&outcome.json());
     });
 }
 
