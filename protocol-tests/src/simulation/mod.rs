@@ -1,7 +1,7 @@
 //! The deterministic simulation of what makes the copy exact: the program's own lanes and checkpoints between a source and
 //! a target that are made up at random, with everything going wrong that the fault model knows.
 //!
-//! There is no async, no thread and no clock here: one queue of events ([`world`]), one generator of chance ([`dice`]). The
+//! There is no async, no thread and no clock here: one queue of events (`world`), one generator of chance (`dice`). The
 //! lanes are the program's; the target's logs are the embedded broker's ([`target`]); `client` and `looks` stand in for the engine
 //! that serves lanes, `wires` for the connections, `books` for the state that is kept on the target. `faults` makes things go
 //! wrong, [`coverage`] counts at which moments it did, and `judge` compares the target with what was to be moved.
