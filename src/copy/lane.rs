@@ -468,7 +468,8 @@ impl Lane {
     pub fn sees_stamps(&self, tail: &Tail) -> Option<bool> {
         let last = tail.last?;
         let kept = last.stamp.producer == self.writer.id().producer;
-        (kept || tail.end == self.written().end).then_some(kept)
+        let own = self.writer.acked() > 0 && tail.end == self.written().end;
+        (kept || own).then_some(kept)
     }
 
     /// Source offsets from which on the batches could not be cut as they had been journaled.
