@@ -28,7 +28,7 @@ const PATIENT: &[(&str, &str)] = &[("zookeeper.session.timeout.ms", "20000"), ("
 
 /// Producers are looked through for those to forget all the time, where the release has the setting.
 const FORGETFUL: &[(&str, &str)] =
-    &[("producer.id.expiration.check.interval.ms", "500"), ("zookeeper.session.timeout.ms", "6000")];
+    &[("producer.id.expiration.check.interval.ms", "500"), NOTICED[0], NOTICED[1], NOTICED[2]];
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let three = on_an_own_site!["faults", 3:
@@ -79,7 +79,7 @@ fn is_in_sync(site: &Site, slow: &Slow<'_>) {
 
 fn a_run_goes_on_while_the_nodes_of_its_target_die_one_after_the_other(site: &Site) {
     beside(Side::Target, site, |lab| {
-        let slow = Slow::new(lab, "mortal", &Shape { replicated: Some(Side::Target), ..shape(2_000) });
+        let slow = Slow::new(lab, "mortal", &Shape { replicated: Some(Side::Target), ..shape(6_000) });
         let mut running = slow.taking(UNTIL_TERMINATED).start();
         slow.has_begun();
         let coordinator = site.client().coordinator_id(&slow.state_group()).expect("a coordinator");
@@ -114,7 +114,7 @@ fn a_run_waits_for_followers_of_its_target_that_stand_still(site: &Site) {
 
 fn a_run_goes_on_while_the_leaders_of_its_source_die(site: &Site) {
     beside(Side::Source, site, |lab| {
-        let slow = Slow::new(lab, "drained", &Shape { replicated: Some(Side::Source), ..shape(2_000) });
+        let slow = Slow::new(lab, "drained", &Shape { replicated: Some(Side::Source), ..shape(6_000) });
         let mut running = slow.taking(UNTIL_TERMINATED).start();
         slow.has_begun();
         for number in PARTITIONS {
@@ -165,7 +165,9 @@ fn a_target_that_forgets_who_writes_has_old_records_once(site: &Site) {
         // Older than any release remembers.
         let old = Shape { timestamp: recent() - 10 * 24 * 3_600_000, ..shape(900) };
         let slow = Slow::new(lab, "forgotten", &old);
-        let running = slow.taking(12).start();
+        // Old records wait that long after every request that was lost.
+        let run = |seconds| slow.taking(seconds).file("kferry.toml", "[run]\nlate_bound = \"4s\"");
+        let running = run(12).start();
         slow.has_begun();
         site.kill(1);
         site.revive(1);
@@ -175,7 +177,7 @@ fn a_target_that_forgets_who_writes_has_old_records_once(site: &Site) {
         running.signal("KILL");
         running.wait();
         site.restart();
-        let running = slow.taking(6).args(["--take-over"]).start();
+        let running = run(6).args(["--take-over"]).start();
         slow.goes_on();
         site.kill(1);
         site.revive(1);

@@ -131,9 +131,7 @@ impl Cluster {
 
     /// Starts a broker again that was killed or shut down, on its port and data, and waits until all serve.
     pub fn restart(&self, index: usize) {
-        // ZooKeeper remembers a broker that was killed until its session ends, and as long the new one gives up.
-        let started = wait::attempt(READY, || self.launch(index).and_then(|()| self.await_ready()));
-        if let Err(cause) = started {
+        if let Err(cause) = self.launch_again(&[index]) {
             panic!("cannot restart broker {}: {cause}\n{}", setup::node_id(index), self.logs());
         }
     }
@@ -141,8 +139,8 @@ impl Cluster {
     /// Shuts all brokers down in order and starts them again.
     pub fn restart_all(&self) {
         (0..self.nodes.len()).for_each(|index| self.shut_down(index));
-        let started = (0..self.nodes.len()).try_for_each(|index| self.launch(index));
-        if let Err(cause) = started.and_then(|()| self.await_ready()) {
+        let all: Vec<usize> = (0..self.nodes.len()).collect();
+        if let Err(cause) = self.launch_again(&all) {
             panic!("cannot restart: {cause}\n{}", self.logs());
         }
     }
@@ -188,6 +186,16 @@ impl Cluster {
         let line = setup::java(self.spec.version, &self.jars, self.root.path(), 64, &call);
         let tool = Command::new("java").args(line).output().map_err(|cause| format!("java: {cause}"))?;
         if tool.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&tool.stderr).into_owned()) }
+    }
+
+    /// Starts brokers that were stopped until they stay: the controller remembers those that were killed until their sessions
+    /// end, and as long new ones give up.
+    fn launch_again(&self, stopped: &[usize]) -> Result<(), String> {
+        let is_alive = |index: usize| self.node(index).running.as_mut().is_some_and(Keeper::is_alive);
+        wait::attempt(READY, || {
+            stopped.iter().filter(|index| !is_alive(**index)).try_for_each(|index| self.launch(*index))?;
+            self.await_ready()
+        })
     }
 
     fn launch(&self, index: usize) -> Result<(), String> {
