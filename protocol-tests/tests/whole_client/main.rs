@@ -10,10 +10,10 @@
     reason = "all of this file is tests and their helpers"
 )]
 
+mod wires;
+
 use std::fmt;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,7 +23,6 @@ use kferry::config::{Endpoint, Filter, Selection, TopicSettings, Undecided, Ungr
 use kferry::copy::{Lanes, Limits, Progress};
 use kferry::kafka::{HostPort, Side};
 use kferry::migrate::{Choices, Ended, Migration, Observer, Outcome, Recorded, Step};
-use kferry::net::{BoxFuture, Dial, DialError, Stream};
 use kferry::plan::survey::{Reached, survey};
 use kferry::plan::{Rules, plan};
 use kferry::state::{Clock, Holder};
@@ -31,10 +30,11 @@ use kferry::verify::Level;
 use protocol_tests::broker::batch::{OVERHEAD, walk};
 use protocol_tests::broker::{Action, Codec, Core, NewRecord, Piped, RecordBatchBuilder, Rule, Version};
 use protocol_tests::simulation::dice::Dice;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+
+use wires::{Pipes, Wires};
 
 /// Seeds that are run where nothing else is asked for.
 const SEEDS: u64 = 60;
@@ -117,14 +117,6 @@ struct World {
     target: Arc<Piped>,
     wires: Arc<Mutex<Wires>>,
     start: [i64; PARTITIONS as usize],
-}
-
-/// How connections end.
-struct Wires {
-    dice: Dice,
-    /// One in so many connections is cut somewhere; 0: none.
-    cuts: usize,
-    cut: u32,
 }
 
 impl World {
@@ -418,74 +410,6 @@ impl Gremlins {
         };
         let skip = self.dice.below(4) as u32;
         cluster.with_core(|core| core.faults.add(Rule::api(api).after(skip), action));
-    }
-}
-
-/// The way to a cluster.
-struct Pipes {
-    cluster: Arc<Piped>,
-    wires: Arc<Mutex<Wires>>,
-}
-
-impl Dial for Pipes {
-    fn dial<'a>(&'a self, address: &'a HostPort, _: Duration) -> BoxFuture<'a, Result<Box<dyn Stream>, DialError>> {
-        Box::pin(async move {
-            let refused = || DialError::Refused { host: address.host.clone(), tried: Vec::new() };
-            let inner = self.cluster.connect(&address.host, address.port).ok_or_else(refused)?;
-            let mut wires = self.wires.lock().unwrap_or_else(PoisonError::into_inner);
-            let cuts = wires.cuts;
-            let cut = cuts > 0 && wires.dice.once_in(cuts);
-            wires.cut += u32::from(cut);
-            let left = if cut { wires.dice.below(60_000) } else { usize::MAX };
-            Ok(Box::new(Wire { inner: Some(inner), left }) as Box<dyn Stream>)
-        })
-    }
-}
-
-/// A connection that ends after so many bytes of both directions.
-struct Wire {
-    inner: Option<DuplexStream>,
-    left: usize,
-}
-
-impl Wire {
-    fn used(&mut self, bytes: usize) {
-        self.left = self.left.saturating_sub(bytes);
-        if self.left == 0 {
-            self.inner = None;
-        }
-    }
-}
-
-impl AsyncRead for Wire {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let room = buf.remaining().min(self.left);
-        let Some(inner) = self.inner.as_mut() else { return Poll::Ready(Ok(())) };
-        let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
-        std::task::ready!(Pin::new(inner).poll_read(cx, &mut part))?;
-        let read = part.filled().len();
-        buf.advance(read);
-        self.used(read);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        let part = &bytes[..bytes.len().min(self.left)];
-        let Some(inner) = self.inner.as_mut() else { return Poll::Ready(Err(std::io::ErrorKind::BrokenPipe.into())) };
-        let written = std::task::ready!(Pin::new(inner).poll_write(cx, part))?;
-        self.used(written);
-        Poll::Ready(Ok(written))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        self.inner = None;
-        Poll::Ready(Ok(()))
     }
 }
 
