@@ -23,8 +23,8 @@ use super::routes::Routes;
 use super::tally::Tally;
 use crate::batch::Outgoing;
 use crate::cluster::Cluster;
-use crate::kafka::{BrokerId, Offset, Span, TopicPartition};
-use crate::state::{Checkpoint, Skipped, Store, StoreError};
+use crate::kafka::{BrokerId, Offset, TopicPartition};
+use crate::state::{Checkpoint, Store, StoreError};
 
 mod checkpoints;
 mod tails;
@@ -76,21 +76,15 @@ pub struct Books {
 pub struct Copied {
     /// The partition.
     pub at: TopicPartition,
-    /// The source offsets that were to be moved, end exclusive.
-    pub span: Span,
-    /// Where the records lie on the target, end exclusive.
-    pub written: Span,
     /// Batches by verdict.
     pub tally: Tally,
-    /// What was left out although it was to be moved.
-    pub skipped: Vec<Skipped>,
     /// Where the target lost what it had acknowledged; it was written again.
     pub truncated: Vec<Truncation>,
     /// Source offsets from which on the batches could not be cut as they had been journaled.
     pub recut: Vec<Offset>,
     /// How it ended.
     pub end: LaneEnd,
-    /// Where it stands.
+    /// Where it stands: what was to be moved, where that lies on the target, what was left out.
     pub checkpoint: Checkpoint,
 }
 
@@ -398,6 +392,7 @@ impl Engine {
 
     /// The lane's batches go out on another connection: those that were not sent wait again, so that one goes first.
     pub(super) fn moved(&mut self, lane: usize) {
+        self.slots[lane].queued = false;
         self.withdraw(lane);
         self.event(lane, Event::Moved);
     }
@@ -462,10 +457,7 @@ impl Slot {
     fn copied(&self) -> Copied {
         Copied {
             at: self.lane.at().clone(),
-            span: self.lane.span(),
-            written: self.lane.written(),
             tally: self.lane.tally().clone(),
-            skipped: self.lane.skipped().to_vec(),
             truncated: self.lane.truncated().to_vec(),
             recut: self.lane.recut_at().to_vec(),
             checkpoint: self.lane.standing(),

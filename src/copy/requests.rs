@@ -36,7 +36,7 @@ pub(super) enum Done {
     Produced { key: LinkKey, lanes: Vec<usize>, answer: Result<ProduceAnswer, ClusterError> },
     LogStart { lane: usize, log_start: Result<Offset, String> },
     Settled { lanes: Vec<(usize, Result<Tail, String>)> },
-    Stamped { lane: usize, tail: Result<Tail, String> },
+    Stamped { lane: usize, tail: Option<Tail> },
     Stored { lanes: Vec<usize>, stored: Result<(), StoreError> },
     Leaders { side: Side, lanes: Vec<usize>, leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError> },
 }
@@ -159,10 +159,10 @@ pub(super) async fn settle(target: Cluster, lanes: Vec<(usize, TopicPartition)>)
     Done::Settled { lanes: lanes.into_iter().map(tail).collect() }
 }
 
-/// Looks at the last batch of a lane's target log.
+/// Looks at the last batch of a lane's target log; `None` where it could not be seen.
 pub(super) async fn stamp(target: Cluster, lane: usize, at: TopicPartition) -> Done {
     let mut found = timeout(SETTLE, tails(&target, std::slice::from_ref(&at))).await.unwrap_or_default();
-    Done::Stamped { lane, tail: found.remove(&at).unwrap_or_else(|| Err("no answer".to_owned())) }
+    Done::Stamped { lane, tail: found.remove(&at).and_then(Result::ok) }
 }
 
 pub(super) async fn store(store: Store, lanes: Vec<usize>, entries: Vec<Entry>) -> Done {

@@ -105,7 +105,7 @@ impl Engine {
                 Err(cause) => self.event(lane, Event::FetchLost { cause }),
             },
             Done::Settled { lanes } => self.settled(lanes),
-            Done::Stamped { lane, tail } => self.stamped(lane, tail.as_ref().ok()),
+            Done::Stamped { lane, tail } => self.stamped(lane, tail.as_ref()),
             Done::Stored { lanes, stored } => self.stored(&lanes, stored),
             Done::Leaders { side: Side::Source, lanes, leaders } => self.source_leaders(&lanes, leaders),
             Done::Leaders { side: Side::Target, lanes, leaders } => self.target_leaders(&lanes, leaders),
@@ -119,10 +119,7 @@ impl Engine {
         if let Some(link) = self.links.get_mut(&key) {
             link.turns.drain().for_each(drop);
         }
-        for lane in lanes {
-            self.slots[lane].queued = false;
-            self.moved(lane);
-        }
+        lanes.into_iter().for_each(|lane| self.moved(lane));
     }
 
     fn fetched(&mut self, broker: BrokerId, asks: Vec<Ask>, answer: Result<FetchAnswer, ClusterError>) {
@@ -217,10 +214,7 @@ impl Engine {
         let links = self.links.iter_mut().filter(|(key, _)| key.broker == broker);
         let lanes: Vec<usize> = links.flat_map(|(_, link)| link.turns.drain()).collect();
         self.target_routes.forget_broker(broker);
-        for lane in lanes {
-            self.slots[lane].queued = false;
-            self.moved(lane);
-        }
+        lanes.into_iter().for_each(|lane| self.moved(lane));
     }
 
     fn source_leaders(&mut self, lanes: &[usize], leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError>) {
