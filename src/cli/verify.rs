@@ -22,10 +22,7 @@ use crate::report::json::run::{PartitionDoc, RunDoc};
 use crate::report::json::verify::VerifyDoc;
 use crate::report::verified::{self, Checked, Verified};
 use crate::state::{self, Checkpoint, Skipped};
-use crate::verify::{Extent, Level, Options, Progress, Tail, Verdict, compare};
-
-/// Partitions that are compared at a time.
-const PARALLELISM: usize = 8;
+use crate::verify::{Extent, Level, Options, PARALLELISM, Progress, Tail, Verdict, compare};
 
 /// How often a line says how far it is.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -167,11 +164,8 @@ async fn remembered(name: &str, target: &Cluster) -> Result<Claims, ClaimError> 
             "warning: migration {name} is being run by {holder}: what it has moved so far is compared"
         ));
     }
-    let decoded = reading.state.into_iter().map(|(at, (_, metadata))| match state::decode(&metadata) {
-        Ok(checkpoint) => Ok((at, checkpoint)),
-        Err(error) => Err(failed(format!("{at}: {error}"))),
-    });
-    Ok(claims(name.to_owned(), decoded.collect::<Result<_, _>>()?))
+    let checkpoints = state::decode_all(&reading.state).map_err(|(at, cause)| failed(format!("{at}: {cause}")))?;
+    Ok(claims(name.to_owned(), checkpoints))
 }
 
 /// What checkpoints say was moved; partitions of which nothing moves say nothing.

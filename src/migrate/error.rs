@@ -53,6 +53,12 @@ pub enum MigrateError {
     },
 }
 
+impl From<(TopicPartition, MetadataError)> for MigrateError {
+    fn from((at, cause): (TopicPartition, MetadataError)) -> Self {
+        Self::Unreadable { at, cause }
+    }
+}
+
 impl MigrateError {
     /// What a person can do about it; `None` where the text already says all there is.
     pub fn advice(&self) -> Option<String> {

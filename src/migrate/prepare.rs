@@ -110,7 +110,7 @@ pub(super) async fn lanes(
         known.map_or_else(Rules::default, |configs| target_rules(configs, migration.now_ms))
     };
     let marks = |at: &TopicPartition| -> Vec<Offset> {
-        let planned = migration.plan.partitions().iter().find(|lane| lane.at == *at);
+        let planned = migration.plan.partition(at);
         let marks: BTreeSet<Offset> =
             planned.into_iter().flat_map(|lane| &lane.marks).map(|mark| mark.source).collect();
         marks.into_iter().collect()

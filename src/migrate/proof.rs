@@ -12,13 +12,10 @@ use super::run::{Choices, Migration};
 use crate::cluster::Cluster;
 use crate::copy::{self, LaneEnd};
 use crate::kafka::TopicPartition;
-use crate::verify::{self, Extent, Options, Tail};
+use crate::verify::{self, Extent, Options, PARALLELISM, Tail};
 
 /// How long replication may take to reach the end of what was copied.
 const REPLICATION: Duration = Duration::from_secs(60);
-
-/// Partitions that are compared at a time.
-const PARALLELISM: usize = 8;
 
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(500);

@@ -160,10 +160,7 @@ fn idle_of(checkpoints: &Recorded) -> Recorded {
 /// Reads what the target remembers, and of partitions that it has forgotten what a report does.
 fn recall(stored: &state::State, fallback: &Recorded) -> Result<Recorded, MigrateError> {
     let mut recorded = fallback.clone();
-    for (at, (_, metadata)) in stored {
-        let read = state::decode(metadata).map_err(|cause| MigrateError::Unreadable { at: at.clone(), cause });
-        recorded.insert(at.clone(), read?);
-    }
+    recorded.extend(state::decode_all(stored)?);
     Ok(recorded)
 }
 

@@ -1,11 +1,9 @@
 //! How far a migration is, as the target remembers it.
 
-use std::collections::BTreeMap;
-
 use super::agenda::Recorded;
 use super::error::MigrateError;
 use crate::cluster::Cluster;
-use crate::kafka::{Offset, TopicPartition};
+use crate::kafka::Offset;
 use crate::state::{self, Checkpoint, Holder};
 
 /// What a migration is doing.
@@ -53,11 +51,7 @@ pub struct Status {
 /// The target can't be asked, or what it remembers can't be understood.
 pub async fn status(target: &Cluster, name: &str) -> Result<Status, MigrateError> {
     let reading = state::read(target, name).await.map_err(MigrateError::State)?;
-    let decoded = reading.state.into_iter().map(|(at, (_, metadata))| match state::decode(&metadata) {
-        Ok(checkpoint) => Ok((at, checkpoint)),
-        Err(cause) => Err(MigrateError::Unreadable { at, cause }),
-    });
-    let recorded: BTreeMap<TopicPartition, Checkpoint> = decoded.collect::<Result<_, _>>()?;
+    let recorded = state::decode_all(&reading.state)?;
     let finished = !recorded.is_empty() && recorded.values().all(Checkpoint::is_finished);
     let lanes = recorded.into_iter().filter(|(_, checkpoint)| !checkpoint.span.is_empty()).collect();
     Ok(Status { name: name.to_owned(), holder: reading.holder, lanes, finished })
@@ -120,7 +114,7 @@ pub fn done(checkpoint: &Checkpoint) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::Span;
+    use crate::kafka::{Span, TopicPartition};
 
     fn status(holder: bool) -> Status {
         let lane = |next, since| {

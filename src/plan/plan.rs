@@ -201,6 +201,12 @@ impl Plan {
         &self.0.partitions
     }
 
+    /// One of them.
+    pub fn partition(&self, at: &TopicPartition) -> Option<&LanePlan> {
+        let place = self.0.partitions.binary_search_by(|lane| lane.at.cmp(at)).ok()?;
+        self.0.partitions.get(place)
+    }
+
     /// The partitions to move, by topic and number.
     pub fn lanes(&self) -> impl Iterator<Item = &LanePlan> + Clone {
         self.0.partitions.iter().filter(|lane| lane.action() == Action::Migrate)

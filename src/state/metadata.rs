@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::{Checkpoint, Created, Place, Writer};
 use super::journal::Journal;
 use super::skipped::{SkipReason, Skipped};
+use super::store::State;
 use crate::cluster::CommitOffset;
 use crate::kafka::{Cursor, CursorError, Offset, ProducerEpoch, ProducerId, Span, TopicId, TopicPartition, put_varint};
 
@@ -100,6 +101,19 @@ pub fn decode(metadata: &str) -> Result<Checkpoint, MetadataError> {
         return Err(MetadataError::Newer(kferry));
     }
     serde_json::from_str::<Document>(metadata).map_err(foreign)?.read()
+}
+
+/// Reads all that is stored; of the first partition that can't be read its name and why.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_all(state: &State) -> Result<BTreeMap<TopicPartition, Checkpoint>, (TopicPartition, MetadataError)> {
+    let read = |(at, (_, metadata)): (&TopicPartition, &(Offset, String))| match decode(metadata) {
+        Ok(checkpoint) => Ok((at.clone(), checkpoint)),
+        Err(cause) => Err((at.clone(), cause)),
+    };
+    state.iter().map(read).collect()
 }
 
 impl Checkpoint {

@@ -25,6 +25,6 @@ pub use error::StoreError;
 pub use holder::Holder;
 pub use journal::{Cut, Journal};
 pub use lock::{News, SESSION};
-pub use metadata::{MetadataError, decode, encode};
+pub use metadata::{MetadataError, decode, decode_all, encode};
 pub use skipped::{SkipReason, Skipped};
 pub use store::{Entry, Opening, Reading, State, Store, group, read};

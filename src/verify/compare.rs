@@ -33,6 +33,9 @@ const HELD: usize = 4;
 /// Connections to each broker that the partitions are spread over.
 const CONNECTIONS: u16 = 4;
 
+/// Partitions that are usually compared at a time.
+pub const PARALLELISM: usize = 8;
+
 /// How a comparison is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {

@@ -23,7 +23,7 @@ mod sequence;
 mod tests;
 mod walk;
 
-pub use compare::{Options, Progress, compare};
+pub use compare::{Options, PARALLELISM, Progress, compare};
 pub use extent::Extent;
 pub use findings::{Findings, Mismatch, Verdict, VerifyError, What};
 pub use level::{Level, UnknownLevel};
