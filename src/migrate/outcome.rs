@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::copy::{Copied, LaneEnd, Tally};
 use crate::kafka::{Span, TopicPartition};
-use crate::offsets::GroupOutcome;
+use crate::offsets::{self, GroupOutcome};
 use crate::plan::Warning;
 use crate::plan::facts::ClusterIdentity;
 use crate::state::{Checkpoint, SkipReason, Skipped};
@@ -178,23 +178,12 @@ impl Outcome {
 
     /// The first problem and how many lanes share the fate.
     pub fn problem(&self) -> Option<String> {
-        let Some(first) = self.troubled().next().and_then(LaneOutcome::problem) else { return self.group_problem() };
+        let Some(first) = self.troubled().next().and_then(LaneOutcome::problem) else {
+            return Some(format!("not every offset was committed: {}", offsets::problem(&self.groups)?));
+        };
         match self.troubled().count() {
             0 | 1 => Some(first),
             count => Some(format!("{first} (and {} more partitions)", count - 1)),
         }
-    }
-
-    /// The first group whose offset was not committed, and how many share the fate.
-    fn group_problem(&self) -> Option<String> {
-        let refused: Vec<&GroupOutcome> = self.groups.iter().filter(|ended| ended.outcome.is_refusal()).collect();
-        let first = refused.first()?;
-        let why = first.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        let others = match refused.len() {
-            1 => String::new(),
-            count => format!(" (and {} more commits)", count - 1),
-        };
-        let outcome = first.outcome.as_str();
-        Some(format!("the offset of group {} on {} was not committed: {outcome}{why}{others}", first.group, first.at))
     }
 }
