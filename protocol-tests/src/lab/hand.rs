@@ -40,6 +40,13 @@ pub struct Writing {
     pub idempotent: bool,
 }
 
+impl Writing {
+    /// Each write in one batch.
+    pub fn in_one(codec: Codec) -> Self {
+        Self { codec, batch_size: 1 << 20, ..Self::default() }
+    }
+}
+
 impl Default for Writing {
     fn default() -> Self {
         Self { codec: Codec::None, batch_size: 16_384, idempotent: true }

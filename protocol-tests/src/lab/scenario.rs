@@ -4,6 +4,7 @@ use super::kferry::{Call, Kferry};
 use super::park::{Broker, Properties};
 use super::site::Site;
 use super::version::Version;
+use crate::broker::Codec;
 
 /// Two clusters and the program that moves data from one to the other.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,13 @@ impl Lab<'_> {
     pub fn kferry(&self, command: &str) -> Call {
         let [source, target] = [self.source.bootstrap(), self.target.bootstrap()];
         self.kferry.call([command, "--source", &source, "--target", &target])
+    }
+
+    /// The codecs that both clusters store.
+    pub fn codecs(&self) -> Vec<Codec> {
+        let knows_zstd = |site: &Site| site.version() >= Version::of(2, 1, 0);
+        let all = Codec::ALL.into_iter();
+        all.filter(|codec| *codec != Codec::Zstd || knows_zstd(self.source) && knows_zstd(self.target)).collect()
     }
 }
 

@@ -119,18 +119,6 @@ fn reasons<'a>(lane: &'a Value, verdict: &str) -> Vec<&'a str> {
     entries.iter().map(|entry| entry["reason"].as_str().expect("a reason")).collect()
 }
 
-/// The codecs that both clusters store.
-fn codecs(lab: &Lab<'_>) -> Vec<Codec> {
-    let knows_zstd = |site: &Site| site.version() >= Version::of(2, 1, 0);
-    let all = Codec::ALL.into_iter();
-    all.filter(|codec| *codec != Codec::Zstd || knows_zstd(lab.source) && knows_zstd(lab.target)).collect()
-}
-
-/// Each write in one batch.
-fn in_one(codec: Codec) -> Writing {
-    Writing { codec, batch_size: 1 << 20, ..Writing::default() }
-}
-
 /// Waits until no transaction is open in the partition: EndTxn is answered before the marker is written.
 #[track_caller]
 fn await_stable(site: &Site, topic: &Topic, partition: i32) {
@@ -212,13 +200,13 @@ fn a_compacted_log_arrives_without_its_gaps(lab: &Lab<'_>) {
         let record = |key: &&str| Record { value: value(key), ..Record::new(time, key.trim_start_matches('-'), "") };
         lab.source.write_with(&topic, 0, &keys.iter().map(record).collect::<Vec<_>>(), how);
     };
-    let packed = in_one(Codec::Lz4);
+    let packed = Writing::in_one(Codec::Lz4);
     // In front of the start, and older than the target keeps records. From the start on there is a gap first.
     lab.source.write(&topic, 0, &[Record::new(recent() - 30 * DAY_MS, "old", "in front")]);
     write(&["a", "b", "c", "d", "e", "f"], packed);
     // A producer of its own, which writes nothing else: its batch stays when its records are gone.
     write(&["a", "c"], Writing { batch_size: 1 << 19, ..packed });
-    write(&["-b", "c", "g"], in_one(Codec::None));
+    write(&["-b", "c", "g"], Writing::in_one(Codec::None));
     // No producer id: when its record is gone, nothing is left.
     write(&["x"], Writing { idempotent: false, ..packed });
     write(&["x", "a", "g"], packed);
@@ -243,7 +231,7 @@ fn the_time_of_append_stays_the_record_s_time(lab: &Lab<'_>) {
     for codec in [Codec::None, Codec::Gzip] {
         let topic = lab.source.new_topic("append-time", 1, &[("message.timestamp.type", "LogAppendTime")]);
         for _ in 0..2 {
-            lab.source.write_with(&topic, 0, &records(5), in_one(codec));
+            lab.source.write_with(&topic, 0, &records(5), Writing::in_one(codec));
         }
         assert!(lab.source.read(&topic, 0).iter().all(|record| record.append_time && record.timestamp > recent()));
         lab.target.create_topic(&topic, 1, &[]);
@@ -256,7 +244,7 @@ fn the_time_of_append_stays_the_record_s_time(lab: &Lab<'_>) {
 fn a_target_that_stamps_its_own_time_gets_batches_as_they_are(lab: &Lab<'_>) {
     let stamping = [("message.timestamp.type", "LogAppendTime")];
     let topic = lab.source.new_topic("stamped", 1, &stamping);
-    lab.source.write_with(&topic, 0, &records(5), in_one(Codec::Lz4));
+    lab.source.write_with(&topic, 0, &records(5), Writing::in_one(Codec::Lz4));
     lab.source.commit(&Topic::unique("group").name, &topic, 0, 0);
     lab.target.create_topic(&topic, 1, &stamping);
     let before = wait::now_ms();
@@ -276,7 +264,7 @@ fn times_that_no_clock_shows_arrive(lab: &Lab<'_>) {
     let times = [recent(), -1, 0, recent() - 40 * year, 1, recent() - 1, -1, recent() - 3 * year];
     // Brokers would delete what is as old as that.
     let topic = lab.source.new_topic("times", 2, &[("retention.ms", "-1")]);
-    for codec in codecs(lab).into_iter().filter(|codec| *codec != Codec::Zstd) {
+    for codec in lab.codecs().into_iter().filter(|codec| *codec != Codec::Zstd) {
         let record = |(at, time): (usize, &i64)| Record::new(*time, format!("{at}"), format!("{codec:?} {time}"));
         let batch = Batch::of(times.iter().enumerate().map(record)).packed(codec);
         for partition in [0, 1] {
@@ -290,7 +278,7 @@ fn times_that_no_clock_shows_arrive(lab: &Lab<'_>) {
 }
 
 fn a_batch_larger_than_the_target_takes_is_split_and_keeps_its_codec(lab: &Lab<'_>) {
-    for codec in codecs(lab) {
+    for codec in lab.codecs() {
         let topic = lab.source.new_topic("split", 1, &[]);
         let fill = Fill { count: 300, size: 1_000, seed: 1, timestamp: recent() };
         lab.source.fill(&topic, 0, &fill, Writing { batch_size: 400_000, codec, ..Writing::default() });
@@ -306,7 +294,7 @@ fn a_record_larger_than_the_target_takes_is_named_with_the_setting_to_raise(lab:
     let topic = lab.source.new_topic("huge", 1, &[]);
     let huge = Fill { count: 1, size: 90_000, seed: 3, timestamp: recent() }.records().collect::<Vec<_>>();
     for some in [records(3), [records(2), huge].concat(), records(3)] {
-        lab.source.write_with(&topic, 0, &some, in_one(Codec::Gzip));
+        lab.source.write_with(&topic, 0, &some, Writing::in_one(Codec::Gzip));
     }
     lab.source.commit(&Topic::unique("group").name, &topic, 0, 0);
     lab.target.create_topic(&topic, 1, &[("max.message.bytes", "20000")]);
@@ -324,7 +312,7 @@ fn a_record_larger_than_the_target_takes_is_named_with_the_setting_to_raise(lab:
 fn with_a_corrupt_batch(lab: &Lab<'_>, stem: &str, codec: Codec) -> (Topic, Vec<Record>) {
     let topic = lab.source.new_topic(stem, 1, &[]);
     for at in 0..3 {
-        lab.source.write_with(&topic, 0, &records(15)[5 * at..5 * at + 5], in_one(codec));
+        lab.source.write_with(&topic, 0, &records(15)[5 * at..5 * at + 5], Writing::in_one(codec));
     }
     let before = bare(lab.source.read(&topic, 0));
     lab.source.corrupt(&topic, 0, 7);
@@ -371,7 +359,7 @@ fn message_sets_of_old_formats_arrive(lab: &Lab<'_>) {
             some[2].key = None;
             some[3].value = None;
             for partition in [0, 1] {
-                let how = Writing { idempotent: false, ..in_one(codec) };
+                let how = Writing { idempotent: false, ..Writing::in_one(codec) };
                 lab.source.write_with(&topic, partition, &some, how);
             }
         }

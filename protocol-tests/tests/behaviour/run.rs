@@ -6,7 +6,7 @@ use protocol_tests::lab::hand::{End, Writing};
 use protocol_tests::lab::kferry::Call;
 use protocol_tests::lab::record::{Fill, Record};
 use protocol_tests::lab::wait;
-use protocol_tests::lab::{Codec, Lab, Scenario, Site, Topic, Version};
+use protocol_tests::lab::{Lab, Scenario, Topic};
 use protocol_tests::on_a_pair;
 use serde_json::Value;
 
@@ -72,16 +72,10 @@ fn odd_records() -> Vec<Record> {
     all
 }
 
-/// The codecs that both clusters store.
-fn codecs(lab: &Lab<'_>) -> Vec<Codec> {
-    let knows_zstd = |site: &Site| site.version() >= Version::of(2, 1, 0);
-    let zstd = (knows_zstd(lab.source) && knows_zstd(lab.target)).then_some(Codec::Zstd);
-    [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4].into_iter().chain(zstd).collect()
-}
-
 fn a_batch_that_crosses_the_start_is_trimmed_in_every_codec(lab: &Lab<'_>) {
     let written = odd_records();
-    let topics: Vec<Topic> = codecs(lab)
+    let topics: Vec<Topic> = lab
+        .codecs()
         .into_iter()
         .map(|codec| {
             let topic = lab.source.new_topic(&format!("trim-{}", codec.name()), 1, &[]);

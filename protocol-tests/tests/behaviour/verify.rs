@@ -6,7 +6,7 @@ use protocol_tests::lab::disk::{COMPACTED, SEGMENT_MS};
 use protocol_tests::lab::hand::{End, Writing};
 use protocol_tests::lab::kferry::{Call, Outcome};
 use protocol_tests::lab::record::{Fill, Record};
-use protocol_tests::lab::{Codec, Lab, Scenario, Site, Topic, Version};
+use protocol_tests::lab::{Codec, Lab, Scenario, Topic};
 use protocol_tests::on_a_pair;
 use serde_json::{Value, json};
 
@@ -84,23 +84,14 @@ fn odd_records() -> Vec<Record> {
     all
 }
 
-fn codecs(lab: &Lab<'_>) -> Vec<Codec> {
-    let knows_zstd = |site: &Site| site.version() >= Version::of(2, 1, 0);
-    let all = Codec::ALL.into_iter();
-    all.filter(|codec| *codec != Codec::Zstd || knows_zstd(lab.source) && knows_zstd(lab.target)).collect()
-}
-
-fn in_one(codec: Codec) -> Writing {
-    Writing { codec, batch_size: 1 << 20, ..Writing::default() }
-}
-
 fn a_copy_is_verified_at_every_level_whatever_it_holds(lab: &Lab<'_>) {
-    let topics: Vec<Topic> = codecs(lab)
+    let topics: Vec<Topic> = lab
+        .codecs()
         .into_iter()
         .map(|codec| {
             let topic = lab.source.new_topic(&format!("verified-{}", codec.name()), 1, &[]);
             for _ in 0..3 {
-                lab.source.write_with(&topic, 0, &odd_records(), in_one(codec));
+                lab.source.write_with(&topic, 0, &odd_records(), Writing::in_one(codec));
             }
             let fill = Fill { count: 2_000, size: 200, seed: 1, timestamp: recent() };
             lab.source.fill(&topic, 0, &fill, Writing { codec, batch_size: 20_000, ..Writing::default() });
@@ -119,7 +110,7 @@ fn a_copy_is_verified_at_every_level_whatever_it_holds(lab: &Lab<'_>) {
 fn a_copy_of_message_sets_is_verified(lab: &Lab<'_>) {
     let topic = lab.source.new_topic("verified-sets", 1, &[]);
     for codec in [Codec::None, Codec::Gzip, Codec::Snappy] {
-        lab.source.write_with(&topic, 0, &records(30), Writing { idempotent: false, ..in_one(codec) });
+        lab.source.write_with(&topic, 0, &records(30), Writing { idempotent: false, ..Writing::in_one(codec) });
     }
     is_right(lab, moved(lab, &[&topic], &[]));
 }
@@ -221,7 +212,7 @@ fn a_target_that_compresses_otherwise_is_no_difference(lab: &Lab<'_>) {
 
 fn a_target_that_stamps_its_own_time_is_no_difference(lab: &Lab<'_>) {
     let topic = lab.source.new_topic("verified-stamps", 1, &[]);
-    lab.source.write_with(&topic, 0, &odd_records(), in_one(Codec::Lz4));
+    lab.source.write_with(&topic, 0, &odd_records(), Writing::in_one(Codec::Lz4));
     lab.target.create_topic(&topic, 1, &[("message.timestamp.type", "LogAppendTime")]);
     let earlier = moved(lab, &[&topic], &[]);
     let said = verify_after(lab, earlier, "records").run().expect_code(0);
@@ -251,7 +242,12 @@ fn a_source_that_is_compacted_after_the_run_is_explained(lab: &Lab<'_>) {
     let mut write = |keys: &[&str]| {
         time += 2 * SEGMENT_MS;
         let record = |(index, key): (usize, &&str)| Record::new(time, key, format!("{time}-{index}"));
-        lab.source.write_with(&topic, 0, &keys.iter().enumerate().map(record).collect::<Vec<_>>(), in_one(Codec::Lz4));
+        lab.source.write_with(
+            &topic,
+            0,
+            &keys.iter().enumerate().map(record).collect::<Vec<_>>(),
+            Writing::in_one(Codec::Lz4),
+        );
     };
     write(&["a", "b", "c", "d", "a"]);
     write(&["e", "b"]);
@@ -274,7 +270,7 @@ fn a_source_that_is_compacted_after_the_run_is_explained(lab: &Lab<'_>) {
 
 fn a_run_leaves_on_the_target_what_a_verification_needs(lab: &Lab<'_>) {
     let topic = lab.source.new_topic("from-anywhere", 1, &[]);
-    lab.source.write_with(&topic, 0, &odd_records(), in_one(Codec::Lz4));
+    lab.source.write_with(&topic, 0, &odd_records(), Writing::in_one(Codec::Lz4));
     moved(lab, &[&topic], &[]);
     // In another directory, without the report.
     for level in LEVELS {
