@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 use super::answer::ProduceResult;
+use super::budget::{Budget, Held};
 use super::fetcher::{Ask, Asks};
 use super::lane::{Action, Event, Lane, LaneEnd, LaneSetup, Truncation};
 use super::link::{Link, LinkKey};
@@ -115,6 +116,8 @@ struct Slot {
     well: bool,
     /// Batches on their way.
     under_way: usize,
+    /// What counts against the memory.
+    held: Held,
     /// How often the target may be looked for in vain.
     patience: Patience,
     /// When the target may be looked for again.
@@ -152,7 +155,9 @@ pub struct Engine {
     checkpoints: Checkpoints,
     tails: Tails,
     requests: JoinSet<Done>,
-    memory: usize,
+    budget: Budget,
+    /// Lanes that want records while those to their target broker hold all that they may.
+    crowded: BTreeMap<Option<BrokerId>, VecDeque<Ask>>,
     pace: Pace,
     /// When the rate allows to read on.
     paused_until: Option<Duration>,
@@ -161,8 +166,6 @@ pub struct Engine {
     /// Bytes that a lane reads ahead, and asks for at a time.
     share: usize,
     fetch_bytes: usize,
-    held: usize,
-    asked: usize,
     live: usize,
     bytes: u64,
     /// When a copy that is to stop no longer waits for answers.
@@ -191,14 +194,13 @@ impl Engine {
             checkpoints: Checkpoints::new(books),
             tails: Tails::default(),
             requests: JoinSet::new(),
-            memory: limits.memory,
+            budget: Budget::new(limits.memory),
+            crowded: BTreeMap::new(),
             share,
-            fetch_bytes: FETCH_BYTES.min(limits.memory / 2).min(pace.at_once().unwrap_or(FETCH_BYTES)),
+            fetch_bytes: FETCH_BYTES.min(limits.memory / 4).min(pace.at_once().unwrap_or(FETCH_BYTES)),
             pace,
             paused_until: None,
             locked_out_until: None,
-            held: 0,
-            asked: 0,
             live: count,
             bytes: 0,
             deadline: None,
@@ -213,6 +215,7 @@ impl Engine {
         mut stop: watch::Receiver<bool>,
         observe: &mut (dyn FnMut(&Progress, Lanes<'_>) + Send),
     ) -> Copies {
+        (0..self.slots.len()).for_each(|lane| self.target_routes.strand(lane));
         let mut tick = tokio::time::interval(OBSERVE_EVERY);
         loop {
             self.dispatch();
@@ -282,10 +285,18 @@ impl Engine {
     fn event(&mut self, lane: usize, event: Event) {
         let now = self.now();
         let slot = &mut self.slots[lane];
-        let before = slot.lane.held();
         slot.lane.on(now, event);
-        self.held = (self.held + slot.lane.held()).saturating_sub(before);
         self.ready.push_back(lane);
+        self.count(lane);
+    }
+
+    /// Counts what the lane holds against the memory.
+    fn count(&mut self, lane: usize) {
+        let slot = &mut self.slots[lane];
+        let held = Held { bytes: slot.lane.held(), target: self.target_routes.leader(lane).or(slot.held.target) };
+        let before = std::mem::replace(&mut slot.held, held);
+        self.budget.hold(before, held);
+        self.disperse(before.target);
     }
 
     /// Carries out what the lanes in `ready` want.
@@ -367,10 +378,10 @@ impl Engine {
         let appended = matches!(result, ProduceResult::Appended { .. });
         let lost = matches!(result, ProduceResult::Lost { .. });
         slot.well = appended;
-        let before = self.held;
+        let before = slot.held.bytes;
         self.event(lane, Event::Produced(result));
         if appended {
-            self.bytes += before.saturating_sub(self.held) as u64;
+            self.bytes += before.saturating_sub(self.slots[lane].held.bytes) as u64;
             self.slots[lane].patience.reset();
             self.tails.appended(lane);
         }
@@ -450,6 +461,7 @@ impl Slot {
             queued: false,
             well: true,
             under_way: 0,
+            held: Held::default(),
             end: None,
         }
     }

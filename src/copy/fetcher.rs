@@ -51,6 +51,11 @@ impl Asks {
         !is_idle && self.under_way < FETCHES
     }
 
+    /// How many lanes the next request has.
+    pub(super) fn next(&self) -> usize {
+        if self.beyond.is_empty() { PARTITIONS.min(self.first.len() + self.waiting.len()) } else { 1 }
+    }
+
     /// The lanes of the next request.
     pub(super) fn request(&mut self) -> Vec<Ask> {
         if let Some(beyond) = self.beyond.pop_front() {

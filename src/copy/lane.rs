@@ -338,11 +338,7 @@ impl Lane {
     }
 
     fn wants_more(&self) -> bool {
-        self.reads_on()
-            && !self.resuming
-            && !self.rereads
-            && !self.reader.is_done()
-            && self.waiting_bytes < self.read_ahead
+        self.reads_on() && !self.resuming && !self.rereads && !self.reader.is_done() && self.held() < self.read_ahead
     }
 
     fn end(&self) -> Option<LaneEnd> {

@@ -8,6 +8,7 @@
 //! certain after a Produce, and what does not, is written down in one place: `answer`.
 
 mod answer;
+mod budget;
 mod count;
 mod engine;
 mod error;

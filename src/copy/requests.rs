@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Claim;
 use super::fetcher::Ask;
 use super::link::LinkKey;
 use crate::batch::Outgoing;
@@ -31,7 +32,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// A request that ended.
 #[derive(Debug)]
 pub(super) enum Done {
-    Fetched { broker: BrokerId, asks: Vec<Ask>, answer: Result<FetchAnswer, ClusterError> },
+    Fetched { broker: BrokerId, asks: Vec<Ask>, claim: Claim, answer: Result<FetchAnswer, ClusterError> },
     Connected { key: LinkKey, connection: Result<Arc<Connection>, ClusterError> },
     Produced { key: LinkKey, lanes: Vec<usize>, answer: Result<ProduceAnswer, ClusterError> },
     LogStart { lane: usize, log_start: Result<Offset, String> },
@@ -90,7 +91,13 @@ fn share(request: &mut FetchRequest, asks: &[Ask]) {
     }
 }
 
-pub(super) async fn fetch(cluster: Cluster, broker: BrokerId, asks: Vec<Ask>, mut request: FetchRequest) -> Done {
+/// Asks for records.
+pub(super) async fn fetch(
+    cluster: Cluster,
+    broker: BrokerId,
+    (asks, claim): (Vec<Ask>, Claim),
+    mut request: FetchRequest,
+) -> Done {
     let answer = match cluster.connection(broker, Use::Data(0)).await {
         Ok(connection) => {
             if connection.version(ApiKey::Fetch).is_ok_and(|version| version < LIMITS_WHOLE) {
@@ -100,7 +107,7 @@ pub(super) async fn fetch(cluster: Cluster, broker: BrokerId, asks: Vec<Ask>, mu
         }
         Err(error) => Err(error),
     };
-    Done::Fetched { broker, asks, answer }
+    Done::Fetched { broker, asks, claim, answer }
 }
 
 pub(super) async fn connect(cluster: Cluster, key: LinkKey) -> Done {

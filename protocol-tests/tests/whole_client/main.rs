@@ -10,6 +10,7 @@
     reason = "all of this file is tests and their helpers"
 )]
 
+mod beside;
 mod wires;
 
 use std::fmt;
@@ -42,6 +43,8 @@ const SEEDS: u64 = 60;
 const BEGIN: i64 = 1_790_000_000_000;
 const PARTITIONS: i32 = 3;
 const NODES: usize = 3;
+/// Slow enough that much goes wrong before the end.
+const LIMITS: Limits = Limits { memory: 8 << 20, rate: Some(40_000) };
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().expect("a number"))
@@ -127,6 +130,11 @@ impl World {
         let mut target = named(Core::new(dice.one_of(&versions), NODES, BEGIN), "target");
         target.set_broker_config("min.insync.replicas", "2");
         let start = fill(&mut source, &mut dice);
+        Self { start, dice, ..Self::of(seed, source, target) }
+    }
+
+    /// Two clusters that were prepared before.
+    fn of(seed: u64, source: Core, target: Core) -> Self {
         let wires = Wires { dice: Dice::new(seed ^ 0x5eed), cuts: 0, cut: 0 };
         Self {
             seed,
@@ -134,19 +142,25 @@ impl World {
             source: Arc::new(Piped::new(source, BEGIN)),
             target: Arc::new(Piped::new(target, BEGIN)),
             wires: Arc::new(Mutex::new(wires)),
-            dice,
-            start,
+            dice: Dice::new(seed),
+            start: [0; PARTITIONS as usize],
         }
     }
 
-    /// Runs the migration again and again while everything goes wrong, then once more in peace.
-    async fn live(mut self) -> Met {
-        let mut met = Met::default();
+    /// Lets both clusters answer. The set is to be kept as long as they should.
+    fn serve(&self) -> JoinSet<()> {
         let mut served = JoinSet::new();
         for cluster in [&self.source, &self.target] {
             let cluster = Arc::clone(cluster);
             served.spawn(async move { cluster.serve().await });
         }
+        served
+    }
+
+    /// Runs the migration again and again while everything goes wrong, then once more in peace.
+    async fn live(mut self) -> Met {
+        let mut met = Met::default();
+        let _served = self.serve();
         let attempts = self.dice.between(1, 5);
         self.wires.lock().unwrap_or_else(PoisonError::into_inner).cuts = self.dice.one_of(&[0, 2, 4, 10]);
         for attempt in 0..attempts {
@@ -156,7 +170,7 @@ impl World {
             let take_over = self.dice.once_in(2);
             let ended = tokio::select! {
                 biased;
-                ended = Box::pin(self.run(take_over)) => Some(ended),
+                ended = Box::pin(self.run(take_over, LIMITS)) => Some(ended),
                 () = sleep(kill) => None,
                 () = gremlins.work() => None,
             };
@@ -170,7 +184,7 @@ impl World {
         self.peace();
         // What is late arrives, and a lock that nobody holds any more ends.
         sleep(Duration::from_secs(60)).await;
-        let last = self.run(true).await.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
+        let last = self.run(true, LIMITS).await.unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
         assert_eq!(last.ended(), Ended::Done, "seed {}: {:?}", self.seed, last.problem());
         met.note(told(Some(&Ok(last))));
         self.judge();
@@ -191,7 +205,7 @@ impl World {
     }
 
     /// One process.
-    async fn run(&self, take_over: bool) -> Result<Outcome, String> {
+    async fn run(&self, take_over: bool, limits: Limits) -> Result<Outcome, String> {
         let (source, target) = (self.connect(Side::Source).await?, self.connect(Side::Target).await?);
         let filter = || Filter::new(&["*".to_owned()], &[]).expect("a filter");
         let selection = Selection { groups: filter(), topics: filter() };
@@ -210,7 +224,7 @@ impl World {
         let seen = survey(from, to, &rules, now).await.map_err(|error| error.to_string())?;
         let plan = plan(&seen, &rules);
         let choices = Choices {
-            limits: Limits { memory: 8 << 20, rate: Some(40_000) },
+            limits,
             recompress: None,
             skip_corrupt: false,
             late_bound: Duration::from_secs(15),

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Engine, LOCKED_OUT, Wake};
 use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
 use crate::copy::answer::ProduceResult;
+use crate::copy::budget::Claim;
 use crate::copy::fetcher::Ask;
 use crate::copy::lane::Event;
 use crate::copy::link::{LinkKey, State};
@@ -33,21 +34,42 @@ impl Engine {
         self.paused_until = None;
         for (broker, asks) in &mut self.asks {
             while asks.is_ready() {
-                let idle = self.held == 0 && self.asked == 0;
-                if !idle && self.held + self.asked + self.fetch_bytes > self.memory {
+                // No more is set aside than may come: lanes that stand still must not keep others from reading.
+                let bytes = self.fetch_bytes.min(self.share.saturating_mul(asks.next()));
+                if !self.budget.has_room(bytes) {
                     return;
                 }
                 self.paused_until = self.pace.wait(now);
                 if self.paused_until.is_some() {
                     return;
                 }
-                let lanes = asks.request();
+                let mut claim = Claim::new(bytes, self.share);
+                let mut lanes = Vec::new();
+                for ask in asks.request() {
+                    let target = self.slots[ask.lane].held.target;
+                    if self.budget.admit(&mut claim, target) {
+                        lanes.push(ask);
+                    } else {
+                        self.crowded.entry(target).or_default().push_back(ask);
+                    }
+                }
+                if lanes.is_empty() {
+                    continue;
+                }
                 asks.under_way += 1;
-                self.asked += self.fetch_bytes;
+                self.budget.ask(&claim);
                 let at = |lane: usize| self.slots[lane].lane.at().clone();
-                let request = requests::fetch_request(&lanes, (self.share, self.fetch_bytes), self.source.rack(), at);
-                self.requests.spawn(requests::fetch(self.source.clone(), *broker, lanes, request));
+                let request = requests::fetch_request(&lanes, (self.share, bytes), self.source.rack(), at);
+                self.requests.spawn(requests::fetch(self.source.clone(), *broker, (lanes, claim), request));
             }
+        }
+    }
+
+    /// Lets lanes to this target broker read on that had to wait for others of them.
+    pub(super) fn disperse(&mut self, target: Option<BrokerId>) {
+        if self.crowded.contains_key(&target) && self.budget.lets_read(target, self.share) {
+            let waiting = self.crowded.remove(&target).unwrap_or_default();
+            waiting.into_iter().for_each(|ask| self.ask(ask, false));
         }
     }
 
@@ -81,7 +103,11 @@ impl Engine {
     /// Takes a request's outcome.
     pub(super) fn done(&mut self, done: Done) {
         match done {
-            Done::Fetched { broker, asks, answer } => self.fetched(broker, asks, answer),
+            Done::Fetched { broker, asks, claim, answer } => {
+                self.budget.came(&claim);
+                self.fetched(broker, asks, answer);
+                claim.targets().for_each(|target| self.disperse(target));
+            }
             Done::Produced { key, lanes, answer } => self.produced(key, &lanes, answer),
             Done::Connected { key, connection } => {
                 let Some(link) = self.links.get_mut(&key) else { return };
@@ -126,7 +152,6 @@ impl Engine {
         if let Some(queue) = self.asks.get_mut(&broker) {
             queue.under_way -= 1;
         }
-        self.asked = self.asked.saturating_sub(self.fetch_bytes);
         let answer = match answer {
             Ok(answer) if answer.error == ErrorCode::NONE => answer,
             Ok(answer) => return self.fetch_lost(&asks, &answer.error.to_string()),
@@ -237,8 +262,9 @@ impl Engine {
         self.target_routes.found(lanes, |lane| leaders.get(slots[lane].lane.at()).copied());
         for &lane in lanes {
             if self.target_routes.leader(lane).is_some() {
+                self.count(lane);
                 self.requeue(lane);
-            } else {
+            } else if !self.slots[lane].pending.is_empty() {
                 self.target_lost(lane, &cause);
             }
         }
