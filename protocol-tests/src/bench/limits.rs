@@ -1,0 +1,138 @@
+//! What the brokers alone need: the same batches are fetched from the source and thrown away, and at the same time written to
+//! the target from memory, each over one connection.
+
+use std::thread;
+use std::time::Duration;
+
+use kafka_protocol::messages::FetchRequest;
+use kafka_protocol::messages::FetchResponse;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::protocol::StrBytes;
+
+use crate::broker::batch::{Header, Next, next_batch};
+use crate::lab::probe::Probe;
+
+use super::load::Load;
+use super::process::now;
+use super::sets::Set;
+
+/// The last Fetch that names topics in the old encoding, and the first that shows zstd.
+const VERSION: i16 = 10;
+/// Bytes of an answer, and of a partition in it.
+const ANSWER: i32 = 8 << 20;
+const PARTITION: i32 = 4 << 20;
+
+/// Where a partition is read next.
+#[derive(Clone, Debug)]
+struct Place {
+    topic: usize,
+    partition: i32,
+    next: i64,
+    end: i64,
+}
+
+/// Drains the source and fills the target at once; the time until both are done.
+///
+/// # Errors
+/// What a broker refused.
+pub fn play(source: &str, target: &str, set: &Set, load: &Load) -> Result<Duration, String> {
+    let started = now();
+    thread::scope(|scope| {
+        let drained = scope.spawn(|| drain(source, set));
+        load.send(target)?;
+        drained.join().map_err(|_| "the drain panicked".to_owned())?
+    })?;
+    Ok(started.elapsed())
+}
+
+/// Reads all of a set, two requests ahead.
+///
+/// # Errors
+/// What the broker refused.
+pub fn drain(address: &str, set: &Set) -> Result<(), String> {
+    let mut probe = Probe::connect(address)?;
+    let mut halves = [Vec::new(), Vec::new()];
+    for (turn, place) in places(set).into_iter().enumerate() {
+        halves[turn % 2].push(place);
+    }
+    halves.iter().filter(|half| !half.is_empty()).try_for_each(|half| probe.send(VERSION, &request(set, half)))?;
+    while halves.iter().any(|half| !half.is_empty()) {
+        for half in halves.iter_mut().filter(|half| !half.is_empty()) {
+            advance(set, half, &probe.receive::<FetchRequest>(VERSION)?)?;
+            if !half.is_empty() {
+                probe.send(VERSION, &request(set, half))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn places(set: &Set) -> Vec<Place> {
+    let topics = set.topics.iter().enumerate();
+    let places = topics.flat_map(|(topic, spec)| {
+        let records = spec.shape.records as i64;
+        let ends = spec.batches.iter().map(move |batches| i64::try_from(*batches).unwrap_or(i64::MAX) * records);
+        ends.zip(0..).map(move |(end, partition)| Place { topic, partition, next: 0, end })
+    });
+    places.filter(|place| place.end > 0).collect()
+}
+
+fn request(set: &Set, places: &[Place]) -> FetchRequest {
+    let mut topics: Vec<FetchTopic> = Vec::new();
+    for place in places {
+        let partition = FetchPartition::default()
+            .with_partition(place.partition)
+            .with_fetch_offset(place.next)
+            .with_partition_max_bytes(PARTITION);
+        let name = set.topics.get(place.topic).map_or("", |topic| topic.name.as_str());
+        match topics.last_mut() {
+            Some(last) if last.topic.as_str() == name => last.partitions.push(partition),
+            _ => topics.push(
+                FetchTopic::default()
+                    .with_topic(StrBytes::from_string(name.to_owned()).into())
+                    .with_partitions(vec![partition]),
+            ),
+        }
+    }
+    FetchRequest::default()
+        .with_replica_id((-1).into())
+        .with_max_wait_ms(1000)
+        .with_min_bytes(1)
+        .with_max_bytes(ANSWER)
+        .with_session_epoch(-1)
+        .with_topics(topics)
+}
+
+/// Moves on behind what came, and leaves out what is done; those that got nothing are asked first the next time.
+fn advance(set: &Set, places: &mut Vec<Place>, answer: &FetchResponse) -> Result<(), String> {
+    let partitions = answer
+        .responses
+        .iter()
+        .flat_map(|topic| topic.partitions.iter().map(|partition| (topic.topic.as_str(), partition)));
+    // The answer lists them in the order of the request.
+    let mut served = 0;
+    for (place, (topic, partition)) in places.iter_mut().zip(partitions) {
+        let asked = set.topics.get(place.topic).map_or("", |topic| topic.name.as_str());
+        if (asked, place.partition) != (topic, partition.partition_index) || partition.error_code != 0 {
+            return Err(format!("Fetch of {asked}/{}: error {}", place.partition, partition.error_code));
+        }
+        let records = partition.records.as_deref().unwrap_or_default();
+        served += usize::from(!records.is_empty());
+        place.next = behind(records).unwrap_or(place.next);
+    }
+    let turn = served.min(places.len());
+    places.rotate_left(turn);
+    places.retain(|place| place.next < place.end);
+    Ok(())
+}
+
+/// The offset behind the last whole batch.
+fn behind(records: &[u8]) -> Option<i64> {
+    let mut last = None;
+    let mut at = 0;
+    while let Next::Batch(range) = next_batch(records, at) {
+        at = range.end;
+        last = records.get(range).and_then(Header::read);
+    }
+    last.map(|header| header.last_offset() + 1)
+}
