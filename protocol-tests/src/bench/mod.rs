@@ -1,0 +1,3 @@
+//! What kferry's speed is measured with.
+
+pub mod peers;
