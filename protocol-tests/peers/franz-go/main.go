@@ -120,7 +120,8 @@ func copyAll(
 		kgo.ProducerLinger(5*time.Millisecond),
 		kgo.MaxBufferedRecords(200_000),
 		kgo.MaxBufferedBytes(128<<20),
-		kgo.RecordDeliveryTimeout(patience),
+		// A delivery timeout would count from the records' own timestamps, and fail old ones at once.
+		kgo.RecordRetries(20),
 	)
 	if err != nil {
 		return 0, 0, err
