@@ -76,23 +76,28 @@ impl Admin {
         })
     }
 
-    /// Deletes those topics of a set that are there, and waits until they are not.
+    /// Deletes all topics but the brokers' own, and waits until they are gone.
     ///
     /// # Errors
     /// The refusal.
-    pub fn delete(&mut self, set: &Set) -> Result<(), String> {
-        for topics in chunks(&set.topics) {
-            let names = topics.iter().map(|topic| name(&topic.name)).collect();
-            let request = DeleteTopicsRequest::default().with_topic_names(names).with_timeout_ms(30_000);
-            let answer = self.probe.call(versions::DELETE_TOPICS, &request)?;
-            for topic in answer.responses.iter().filter(|topic| topic.error_code != UNKNOWN_TOPIC) {
+    pub fn delete_all(&mut self) -> Result<(), String> {
+        let topics = self.topics()?;
+        for names in topics.chunks(AT_ONCE / 10) {
+            let request = DeleteTopicsRequest::default().with_topic_names(names.to_vec()).with_timeout_ms(30_000);
+            for topic in self.probe.call(versions::DELETE_TOPICS, &request)?.responses {
                 accept("DeleteTopics", topic.error_code)?;
             }
         }
-        wait::attempt(SETTLE, || match self.ends(set)?.unknown {
-            unknown if unknown == set.partition_count() => Ok(()),
-            _ => Err(format!("topics of {} are still there", set.name)),
+        wait::attempt(SETTLE, || match self.topics()?.len() {
+            0 => Ok(()),
+            left => Err(format!("{left} topics are still there")),
         })
+    }
+
+    fn topics(&mut self) -> Result<Vec<TopicName>, String> {
+        let known = self.probe.call(versions::METADATA, &MetadataRequest::default().with_topics(None))?;
+        let names = known.topics.into_iter().filter_map(|topic| topic.name);
+        Ok(names.filter(|name| !name.as_str().starts_with("__")).collect())
     }
 
     /// Where the logs of a set end for consumers.
@@ -100,18 +105,35 @@ impl Admin {
     /// # Errors
     /// When the broker doesn't answer.
     pub fn ends(&mut self, set: &Set) -> Result<Ends, String> {
-        let topics = set.topics.iter().map(|topic| {
-            let partition = |index| ListOffsetsPartition::default().with_partition_index(index).with_timestamp(-1);
-            let partitions = (0..topic.batches.len() as i32).map(partition).collect();
-            ListOffsetsTopic::default().with_name(name(&topic.name)).with_partitions(partitions)
+        let partitions = |topic: &Topic| (0..topic.batches.len() as i32).collect();
+        let all: Vec<(&str, Vec<i32>)> =
+            set.topics.iter().map(|topic| (topic.name.as_str(), partitions(topic))).collect();
+        let mut ends = Ends::default();
+        for (_, _, end) in self.ends_of(&all)? {
+            match end {
+                Some(end) => ends.sum += end,
+                None => ends.unknown += 1,
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Topic, partition and end for consumers of each of these partitions; `None` for one that is not there.
+    ///
+    /// # Errors
+    /// When the broker doesn't answer.
+    pub fn ends_of(&mut self, partitions: &[(&str, Vec<i32>)]) -> Result<Vec<(String, i32, Option<i64>)>, String> {
+        let topics = partitions.iter().map(|(topic, partitions)| {
+            let latest = |index: &i32| ListOffsetsPartition::default().with_partition_index(*index).with_timestamp(-1);
+            ListOffsetsTopic::default().with_name(name(topic)).with_partitions(partitions.iter().map(latest).collect())
         });
         let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(topics.collect());
         let answer = self.probe.call(versions::LIST_OFFSETS, &request)?;
-        let mut ends = Ends::default();
-        for partition in answer.topics.iter().flat_map(|topic| &topic.partitions) {
-            match partition.error_code {
-                0 => ends.sum += partition.offset,
-                _ => ends.unknown += 1,
+        let mut ends = Vec::new();
+        for topic in answer.topics {
+            for partition in topic.partitions {
+                let end = (partition.error_code == 0).then_some(partition.offset);
+                ends.push((topic.name.to_string(), partition.partition_index, end));
             }
         }
         Ok(ends)
@@ -146,8 +168,6 @@ impl Admin {
         let _ = Client::new(&self.address).delete_group(group);
     }
 }
-
-const UNKNOWN_TOPIC: i16 = 3;
 
 fn chunks(topics: &[Topic]) -> impl Iterator<Item = &[Topic]> {
     let largest = topics.iter().map(|topic| topic.batches.len()).max().unwrap_or(1);

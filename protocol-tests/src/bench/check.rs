@@ -12,6 +12,8 @@ const OWN: u64 = 32 << 20;
 const BUDGET: u64 = 64 << 20;
 /// What a partition may take.
 const PARTITION: u64 = 2 << 10;
+/// What a plan of very many groups may take.
+const PLAN: u64 = 256 << 20;
 /// A Produce request has to carry this many of the source's tiny batches.
 const JOINED: u64 = 100;
 
@@ -31,7 +33,10 @@ pub fn play(options: &Options) -> Result<bool, String> {
             holds = false;
             continue;
         }
-        let bound = OWN + BUDGET + PARTITION * set.partition_count() as u64;
+        let bound = match set.name.as_str() {
+            "wide" => PLAN,
+            _ => OWN + BUDGET + PARTITION * set.partition_count() as u64,
+        };
         let peak = run.peak.unwrap_or(u64::MAX);
         holds &= tell(&what, "KiB of memory at most", peak >> 10, bound >> 10);
         if set.name == "tiny" {
@@ -52,13 +57,18 @@ fn sets() -> Vec<(String, Set)> {
         named("tiny", 0, "40,000 batches"),
     ];
     let counted = [10, 10_000].map(|count| (format!("{count} partitions"), Set::partitions(count)));
-    sized.into_iter().flatten().chain(counted).collect()
+    // Its groups stay on the source: it comes last.
+    let planned = named("wide", 0, "plan");
+    sized.into_iter().flatten().chain(counted).chain(planned).collect()
 }
 
 fn moved(stage: &mut Stage, kferry: &Contestant, set: &Set) -> Result<(Run, u64), String> {
     let filled = stage.fill(set.clone())?;
-    let run = stage.run(&filled, kferry, 0, None)?;
-    stage.clear(set)?;
+    let run = match set.name.as_str() {
+        "wide" => stage.plan(&filled, 0)?,
+        _ => stage.run(&filled, kferry, 0, None)?,
+    };
+    stage.clear()?;
     Ok((run, filled.load.batches))
 }
 

@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::peers::{self, Job};
 use super::sets::Set;
 
 /// kcat needs two processes per partition; more of them than this measure the machine's scheduler.
@@ -75,10 +76,14 @@ pub fn all() -> Vec<Contestant> {
         Contestant { start: Start::Relay, ..process("relay", Role::Relay, kferry) },
         Contestant { start: Start::Limits, ..process("limits", Role::Brokers, kferry) },
         process("kcat", Role::Peer, kcat),
+        process("franz-go", Role::Peer, |round| with_job(round, peers::franz_go)),
+        Contestant { ends: false, ..process("mirror-maker", Role::Peer, mirror_maker) },
+        process("raw-go", Role::Raw, |round| with_job(round, |job| peers::raw_go(job, false))),
+        process("raw-go-join", Role::Raw, |round| with_job(round, |job| peers::raw_go(job, true))),
     ]
 }
 
-/// `kferry run`, or `kferry plan` for a set that is only planned.
+/// `kferry run` of all that the set's group has to read.
 fn kferry(round: &Round<'_>) -> Result<Command, String> {
     let mut command = Command::new(round.kferry);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KFERRY_")) {
@@ -108,6 +113,16 @@ fn kcat(round: &Round<'_>) -> Result<Command, String> {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("{script}wait")]);
     Ok(command)
+}
+
+fn mirror_maker(round: &Round<'_>) -> Result<Command, String> {
+    with_job(round, |job| peers::mirror_maker(job, round.folder))
+}
+
+fn with_job(round: &Round<'_>, start: impl Fn(Job<'_>) -> Result<Command, String>) -> Result<Command, String> {
+    let topics: Vec<&str> = round.set.topics.iter().map(|topic| topic.name.as_str()).collect();
+    let codec = round.set.topics.first().map(|topic| topic.shape.codec).unwrap_or_default();
+    start(Job { source: round.source, target: round.target, topics: &topics, codec })
 }
 
 /// Builds a binary of the workspace in release mode, and says where it is.

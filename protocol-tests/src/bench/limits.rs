@@ -136,3 +136,33 @@ fn behind(records: &[u8]) -> Option<i64> {
     }
     last.map(|header| header.last_offset() + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{drain, play};
+    use crate::bench::admin::Admin;
+    use crate::bench::load::Load;
+    use crate::bench::sets::{Scale, Set};
+    use crate::bench::watch::Watch;
+    use crate::broker::{Embedded, Version};
+
+    #[test]
+    fn the_limits_move_a_whole_set_and_a_watch_sees_it_arrive() {
+        let set = Set::named("skew", Scale { bytes: 6 << 20, batches: 0 }).unwrap();
+        let load = Load::of(&set).unwrap();
+        let sites = [(); 2].map(|()| Embedded::start(Version::V4_1, 1).unwrap());
+        let [source, target] = sites.each_ref().map(|site| site.bootstrap().join(","));
+        for address in [&source, &target] {
+            Admin::connect(address).unwrap().create(&set).unwrap();
+        }
+        load.send(&source).unwrap();
+        let mut watch = Watch::over(&target, &set).unwrap();
+        assert!(!watch.look() && watch.first.is_none());
+        play(&source, &target, &set, &load).unwrap();
+        assert!(watch.look() && watch.first.is_some() && watch.last.is_some());
+        let mut admin = Admin::connect(&target).unwrap();
+        assert_eq!(admin.ends(&set).unwrap().sum, i64::try_from(load.records).unwrap());
+        admin.delete_all().unwrap();
+        assert!(drain(&target, &set).is_err(), "a set that is gone was read");
+    }
+}

@@ -3,8 +3,9 @@
 //!
 //! [`sets`] says what is moved, [`load`] builds it and puts it on a broker. [`site`] starts a source and a target, real
 //! brokers or [`embedded`] ones in processes of their own, and [`admin`] asks them. [`contestants`] says who moves it,
-//! [`process`] runs one as a child and measures it, [`limits`] and [`wires`] are the two limits. [`rounds`] plays it all,
-//! interleaved; [`table`] and [`record`] tell what came of it. [`check`] is the short version that counts only.
+//! [`peers`] are other people's tools. [`process`] runs one as a child and measures it, while [`watch`] waits for its
+//! records on the target; [`limits`] and [`wires`] are the two limits. [`rounds`] plays it all, interleaved; [`table`] and
+//! [`record`] tell what came of it. [`check`] is the short version that counts only.
 
 pub mod admin;
 pub mod check;
@@ -13,12 +14,14 @@ pub mod embedded;
 pub mod limits;
 pub mod load;
 pub mod options;
+pub mod peers;
 pub mod process;
 pub mod record;
 pub mod rounds;
 pub mod sets;
 pub mod site;
 pub mod table;
+pub mod watch;
 pub mod wires;
 
 use crate::lab::probe::Failure;

@@ -25,8 +25,12 @@ pub struct Options {
     /// How many batches of one record tiny holds
     #[arg(long, default_value_t = 400_000)]
     pub batches: u64,
-    /// Who takes part
-    #[arg(long = "with", value_delimiter = ',', default_value = "kferry,relay,limits,kcat")]
+    /// Who takes part: kferry, relay, limits, kcat, franz-go, raw-go, raw-go-join, mirror-maker
+    #[arg(
+        long = "with",
+        value_delimiter = ',',
+        default_value = "kferry,relay,limits,kcat,franz-go,raw-go,raw-go-join,mirror-maker"
+    )]
     pub contestants: Vec<String>,
     /// How often each runs
     #[arg(long, default_value_t = 5)]

@@ -73,7 +73,7 @@ pub fn run(mut command: Command, terms: &Terms<'_>, mut look: impl FnMut() -> bo
             kill(&family(pid));
         }
         // Of many partitions a look takes long: it must not keep the target busy.
-        match told.recv_timeout(LOOK.max(begun.elapsed() * 10)) {
+        match told.recv_timeout(LOOK.max(begun.elapsed() * 3)) {
             Ok(end) => break end,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(format!("{program}: nobody waits for it")),
@@ -133,4 +133,39 @@ fn tail(path: &Path) -> String {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().collect();
     lines.get(lines.len().saturating_sub(SHOWN)..).unwrap_or_default().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::{Terms, run};
+
+    fn shell(script: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        shell
+    }
+
+    #[test]
+    fn a_child_is_measured_with_its_own_children_and_fails_with_what_it_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let terms = Terms { folder: folder.path(), limit: Duration::from_secs(60), ends: true };
+        // The inner shell counts for a while.
+        let script = "sh -c 'n=0; while [ $n -lt 100000 ]; do n=$((n+1)); done'; echo no luck >&2; exit 3";
+        let taken = run(shell(script), &terms, || false).unwrap();
+        assert!(taken.cpu > 0.01 && taken.peak > 100 << 10, "{taken:?}");
+        assert_eq!(taken.failure.as_deref(), Some("exit status: 3\nno luck"));
+    }
+
+    #[test]
+    fn a_child_that_never_ends_is_killed_when_all_is_done_or_when_it_is_late() {
+        let folder = tempfile::tempdir().unwrap();
+        let terms = Terms { folder: folder.path(), limit: Duration::from_secs(60), ends: false };
+        assert_eq!(run(shell("sleep 1000 & wait"), &terms, || true).unwrap().failure, None);
+        let late = Terms { limit: Duration::from_millis(50), ..terms };
+        let failure = run(shell("sleep 1000 & wait"), &late, || false).unwrap().failure.unwrap_or_default();
+        assert!(failure.starts_with("still running after"), "{failure}");
+    }
 }

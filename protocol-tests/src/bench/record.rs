@@ -75,6 +75,8 @@ pub struct Run {
     pub source: Option<Counts>,
     /// What the target was asked, where the broker counts.
     pub target: Option<Counts>,
+    /// How often it moved the set; its times and calls are those of once.
+    pub times: u64,
     /// System calls; such a run has no times.
     pub syscalls: Option<u64>,
     /// Why it failed.
@@ -99,13 +101,20 @@ impl Machine {
     }
 }
 
+/// Whether a line holds digits on both sides of a dot.
+fn has_version(line: &str) -> bool {
+    line.as_bytes()
+        .windows(3)
+        .any(|three| matches!(three, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit()))
+}
+
 /// The first line that says a version; what went wrong where none does.
 pub fn version(program: &str, arguments: &[&str]) -> String {
     match Command::new(program).args(arguments).output() {
         Ok(output) => {
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
-            let line = said.lines().find(|line| line.chars().any(|letter| letter.is_ascii_digit()));
+            let line = said.lines().find(|line| has_version(line));
             line.unwrap_or_default().trim().to_owned()
         }
         Err(cause) => cause.to_string(),

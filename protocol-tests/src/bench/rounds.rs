@@ -12,11 +12,12 @@ use super::contestants::{self, Contestant, Role, Round, Start};
 use super::limits;
 use super::load::Load;
 use super::options::Options;
-use super::process::{self, Taken, Terms, now};
+use super::process::{self, Taken, Terms};
 use super::record::{Extent, Machine, Record, Run, version};
 use super::sets::{Scale, Set};
 use super::site::{On, Site};
 use super::table;
+use super::watch::Watch;
 use super::wires::Wires;
 
 /// Groups of the set `wide`.
@@ -63,15 +64,20 @@ pub fn play(options: &Options) -> Result<(), String> {
         eprintln!("filling {}", set.name);
         let filled = stage.fill(set)?;
         let extent = filled.extent();
-        let runs = if filled.set.name == "wide" {
-            (0..options.rounds).map(|round| stage.plan(&filled, round)).collect::<Result<Vec<Run>, String>>()?
+        let (runs, text) = if filled.set.name == "wide" {
+            let rounds = 0..options.rounds;
+            let runs = rounds.map(|round| stage.plan(&filled, round)).collect::<Result<Vec<Run>, String>>()?;
+            let text = format!("wide: {WIDE} groups of {} topics\n{}", filled.set.topics.len(), table::plans(&runs));
+            (runs, text)
         } else {
-            stage.interleave(&filled, &contestants, options)?
+            let runs = stage.interleave(&filled, &contestants, options)?;
+            let text = table::of(&extent, &contestants, &runs);
+            (runs, text)
         };
-        println!("{}", table::of(&extent, &contestants, &runs));
+        println!("{text}");
         record.sets.push(extent);
         record.runs.extend(runs);
-        stage.clear(&filled.set)?;
+        stage.clear()?;
     }
     println!("{}", table::across(&record.runs));
     if let Some(file) = &options.record {
@@ -115,10 +121,12 @@ impl Stage {
             Some(path) => path.map_err(|cause| format!("--kferry: {cause}"))?,
             None => contestants::built("kferry", "kferry")?,
         };
+        let has_relay = !options.check && options.contestants.iter().any(|name| name == "relay");
+        let relay = if has_relay { contestants::built("protocol-tests", "relay")? } else { PathBuf::new() };
         let on = if options.check { On::Embedded } else { options.on };
         Ok(Self {
             kferry,
-            relay: contestants::built("protocol-tests", "relay")?,
+            relay,
             source: Site::start(on, options.release)?,
             target: Site::start(on, options.release)?,
             folder: tempfile::Builder::new().prefix("kferry-bench-").tempdir().map_err(|cause| cause.to_string())?,
@@ -160,13 +168,13 @@ impl Stage {
         Ok(Filled { set, load })
     }
 
-    /// Takes a set off both sides.
+    /// Takes everything off both sides.
     ///
     /// # Errors
     /// What a broker refused.
-    pub fn clear(&self, set: &Set) -> Result<(), String> {
-        Admin::connect(&self.source.address)?.delete(set)?;
-        Admin::connect(&self.target.address)?.delete(set)
+    pub fn clear(&self) -> Result<(), String> {
+        Admin::connect(&self.source.address)?.delete_all()?;
+        Admin::connect(&self.target.address)?.delete_all()
     }
 
     #[allow(clippy::print_stderr, reason = "for a person who waits")]
@@ -196,7 +204,7 @@ impl Stage {
                 let mut run = self.run(filled, contestant, options.rounds, Some(&counted))?;
                 run = Run { wall: None, before: None, after: None, cpu: None, peak: None, ..run };
                 match syscalls(&counted) {
-                    Ok(count) => run.syscalls = Some(count),
+                    Ok(count) => run.syscalls = Some(count / run.times),
                     Err(cause) => run.failure = run.failure.or(Some(cause)),
                 }
                 runs.push(run);
@@ -208,7 +216,7 @@ impl Stage {
     /// Makes the target as it was in the beginning.
     fn prepare(&mut self, filled: &Filled, topics: bool) -> Result<(), String> {
         let mut target = Admin::connect(&self.target.address)?;
-        target.delete(&filled.set)?;
+        target.delete_all()?;
         target.forget(&filled.set.group());
         if topics {
             target.create(&filled.set)?;
@@ -233,8 +241,13 @@ impl Stage {
         self.prepare(filled, !contestant.creates)?;
         self.played += 1;
         let name = format!("bench-{}", self.played);
-        let begun =
-            Run { set: filled.set.name.clone(), contestant: contestant.name.to_owned(), round, ..Run::default() };
+        let begun = Run {
+            set: filled.set.name.clone(),
+            contestant: contestant.name.to_owned(),
+            round,
+            times: 1,
+            ..Run::default()
+        };
         let place = Round {
             source: &self.source.address,
             target: &self.target.address,
@@ -266,8 +279,10 @@ impl Stage {
         Terms { folder: self.folder.path(), limit: self.limit, ends }
     }
 
+    /// A relay is through with a small set before it can be measured: it moves the set as often as makes a GiB.
     fn relay(&self, bytes: u64, strace: Option<&Path>, begun: Run) -> Result<Run, String> {
-        let wires = Wires::lay(bytes).map_err(|cause| cause.to_string())?;
+        let times = (1_u64 << 30).div_ceil(bytes.max(1)).max(1);
+        let wires = Wires::lay(bytes * times).map_err(|cause| cause.to_string())?;
         let mut command = Command::new(&self.relay);
         command.args([&wires.from, &wires.to]);
         let taken = process::run(traced(command, strace), &self.terms(true), || false)?;
@@ -275,21 +290,17 @@ impl Stage {
             return Ok(took(begun, &taken, None));
         }
         let passed = wires.passed().map_err(|cause| cause.to_string())?;
-        Ok(took(begun, &taken, Some((passed.first, passed.last))))
+        let run = took(begun, &taken, Some((passed.first, passed.last)));
+        let each = |figure: Option<f64>| figure.map(|figure| figure / times as f64);
+        Ok(Run { wall: each(run.wall), cpu: each(run.cpu), times, ..run })
     }
 
     fn migrate(&self, filled: &Filled, contestant: &Contestant, command: Command, begun: Run) -> Result<Run, String> {
-        let mut target = Admin::connect(&self.target.address)?;
+        let mut watch = Watch::over(&self.target.address, &filled.set)?;
+        let taken = process::run(command, &self.terms(contestant.ends), || watch.look())?;
+        let mut run = took(begun, &taken, watch.first.zip(watch.last));
         let expected = i64::try_from(filled.load.records).unwrap_or(i64::MAX);
-        let (mut first, mut last, mut sum) = (None, None, 0);
-        let taken = process::run(command, &self.terms(contestant.ends), || {
-            // While topics are made some are missing; a look that fails is made again.
-            sum = target.ends(&filled.set).map_or(sum, |ends| ends.sum);
-            first = first.or((sum > 0).then(now));
-            last = last.or((sum >= expected).then(now));
-            last.is_some()
-        })?;
-        let mut run = took(begun, &taken, first.zip(last));
+        let sum = Admin::connect(&self.target.address)?.ends(&filled.set)?.sum;
         if sum != expected && run.failure.is_none() {
             run.failure = Some(format!("{sum} records are on the target, not {expected}"));
         }
@@ -297,8 +308,12 @@ impl Stage {
     }
 
     /// Plans a set, and moves nothing.
-    fn plan(&self, filled: &Filled, round: usize) -> Result<Run, String> {
-        let begun = Run { set: filled.set.name.clone(), contestant: "kferry".to_owned(), round, ..Run::default() };
+    ///
+    /// # Errors
+    /// What the benchmark could not do.
+    pub fn plan(&self, filled: &Filled, round: usize) -> Result<Run, String> {
+        let begun =
+            Run { set: filled.set.name.clone(), contestant: "kferry".to_owned(), round, times: 1, ..Run::default() };
         let mut command = Command::new(&self.kferry);
         command.args(["plan", "--no-log", "--source", &self.source.address, "--target", &self.target.address]);
         let taken = process::run(command, &self.terms(true), || false)?;

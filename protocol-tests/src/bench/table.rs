@@ -49,6 +49,25 @@ pub fn heading(record: &Record) -> String {
     lines
 }
 
+/// What planning a set took.
+pub fn plans(runs: &[Run]) -> String {
+    let spread = |what: Figure| Spread::of(good(runs, "kferry").filter_map(what));
+    let (wall, cpu) = (spread(|run| run.wall), spread(|run| run.cpu));
+    let peak = spread(|run| run.peak.map(|bytes| bytes as f64 / MIB));
+    let mut lines = format!(
+        "plan: {} s {}, {} s of processor time {}, {} MiB at most\n",
+        middle(wall, 3),
+        range(wall, 3),
+        middle(cpu, 3),
+        range(cpu, 3),
+        middle(peak, 1)
+    );
+    for (run, cause) in runs.iter().filter_map(|run| Some((run, run.failure.as_ref()?))) {
+        lines += &format!("FAILED in round {}: {cause}\n", run.round + 1);
+    }
+    lines
+}
+
 /// The runs of one set.
 pub fn of(extent: &Extent, contestants: &[Contestant], runs: &[Run]) -> String {
     let columns = ["", "wall s", "", "CPU s/GiB", "", "peak MiB", "before s", "after s"];
