@@ -1,5 +1,5 @@
 //! What the brokers alone need: the same batches are fetched from the source and thrown away, and at the same time written to
-//! the target from memory, each over one connection.
+//! the target from memory.
 
 use std::thread;
 use std::time::Duration;
@@ -18,6 +18,8 @@ use super::sets::Set;
 
 /// The last Fetch that names topics in the old encoding, and the first that shows zstd.
 const VERSION: i16 = 10;
+/// A broker handles one request of a connection at a time: over a second one it reads or writes meanwhile.
+const CONNECTIONS: usize = 2;
 /// Bytes of an answer, and of a partition in it.
 const ANSWER: i32 = 8 << 20;
 const PARTITION: i32 = 4 << 20;
@@ -39,32 +41,36 @@ pub fn play(source: &str, target: &str, set: &Set, load: &Load) -> Result<Durati
     let started = now();
     thread::scope(|scope| {
         let drained = scope.spawn(|| drain(source, set));
-        load.send(target)?;
+        on_each_connection(|part| load.send_part(target, part, CONNECTIONS))?;
         drained.join().map_err(|_| "the drain panicked".to_owned())?
     })?;
     Ok(started.elapsed())
 }
 
-/// Reads all of a set, two requests ahead.
+/// Reads all of a set.
 ///
 /// # Errors
 /// What the broker refused.
 pub fn drain(address: &str, set: &Set) -> Result<(), String> {
-    let mut probe = Probe::connect(address)?;
-    let mut halves = [Vec::new(), Vec::new()];
-    for (turn, place) in places(set).into_iter().enumerate() {
-        halves[turn % 2].push(place);
-    }
-    halves.iter().filter(|half| !half.is_empty()).try_for_each(|half| probe.send(VERSION, &request(set, half)))?;
-    while halves.iter().any(|half| !half.is_empty()) {
-        for half in halves.iter_mut().filter(|half| !half.is_empty()) {
-            advance(set, half, &probe.receive::<FetchRequest>(VERSION)?)?;
-            if !half.is_empty() {
-                probe.send(VERSION, &request(set, half))?;
-            }
+    on_each_connection(|part| {
+        let mut places = places(set).into_iter().skip(part).step_by(CONNECTIONS).collect();
+        let mut probe = Probe::connect(address)?;
+        while !Vec::is_empty(&places) {
+            let answer = probe.call(VERSION, &request(set, &places))?;
+            advance(set, &mut places, &answer)?;
         }
-    }
-    Ok(())
+        Ok(())
+    })
+}
+
+fn on_each_connection(act: impl Fn(usize) -> Result<(), String> + Sync) -> Result<(), String> {
+    thread::scope(|scope| {
+        let act = &act;
+        let parts: Vec<_> = (0..CONNECTIONS).map(|part| scope.spawn(move || act(part))).collect();
+        let ended =
+            parts.into_iter().map(|part| part.join().map_err(|_| "a connection's thread panicked".to_owned())?);
+        ended.collect()
+    })
 }
 
 fn places(set: &Set) -> Vec<Place> {

@@ -86,9 +86,18 @@ impl Load {
     /// # Errors
     /// What the broker refused, or why it can't be reached.
     pub fn send(&self, address: &str) -> Result<(), String> {
+        self.send_part(address, 0, 1)
+    }
+
+    /// Writes every `of`-th request of it, from number `part` on.
+    ///
+    /// # Errors
+    /// As for [`Load::send`].
+    pub fn send_part(&self, address: &str, part: usize, of: usize) -> Result<(), String> {
         let mut probe = Probe::connect(address)?;
         let mut owed = 0;
-        for frame in self.order.iter().filter_map(|index| self.frames.get(*index)) {
+        let order = self.order.iter().skip(part).step_by(of);
+        for frame in order.filter_map(|index| self.frames.get(*index)) {
             if owed == WINDOW {
                 acknowledged(&mut probe)?;
                 owed -= 1;

@@ -198,7 +198,9 @@ impl Stage {
             order.rotate_left(turn);
         }
         if options.syscalls {
-            for contestant in contestants.iter().filter(|one| matches!(one.start, Start::Process(_) | Start::Relay)) {
+            // One that has to be killed leaves no count.
+            let processes = contestants.iter().filter(|one| one.ends && !matches!(one.start, Start::Limits));
+            for contestant in processes {
                 eprintln!("{}: {}, under strace", filled.set.name, contestant.name);
                 let counted = self.folder.path().join("syscalls");
                 let mut run = self.run(filled, contestant, options.rounds, Some(&counted))?;
