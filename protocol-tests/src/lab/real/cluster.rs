@@ -27,17 +27,35 @@ pub struct Spec {
     pub properties: Vec<(String, String)>,
     /// The heap of each broker.
     pub heap_mib: u32,
+    /// What the brokers' JVMs are to be good at.
+    pub tuning: Tuning,
+}
+
+/// What a JVM is to be good at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tuning {
+    /// To be up soon and to take little, for tests.
+    Start,
+    /// To serve, with the flags of Kafka's own start scripts, for measurements.
+    Serve,
 }
 
 impl Spec {
     /// One broker with the lab's defaults.
     pub fn single(version: Version) -> Self {
-        Self { version, nodes: 1, properties: Vec::new(), heap_mib: 384 }
+        Self { version, nodes: 1, properties: Vec::new(), heap_mib: 384, tuning: Tuning::Start }
     }
 
     /// Three brokers; internal topics have three copies.
     pub fn three(version: Version) -> Self {
         Self { nodes: 3, ..Self::single(version) }
+    }
+
+    /// With brokers as in production: a full compiler, a heap of 1 GiB, and Kafka's own numbers of threads.
+    #[must_use]
+    pub fn serving(self) -> Self {
+        let spec = Self { heap_mib: 1024, tuning: Tuning::Serve, ..self };
+        spec.with("num.network.threads", "3").with("num.io.threads", "8")
     }
 
     /// With one broker property set.
@@ -174,7 +192,8 @@ impl Cluster {
         let port = ports::free();
         setup::write_zookeeper(port, &home)?;
         let main = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
-        self.zookeeper = Some(self.java(64, &[main, &home.properties.display().to_string()], &home)?);
+        self.zookeeper =
+            Some(self.java((64, Tuning::Start), &[main, &home.properties.display().to_string()], &home)?);
         Ok(port)
     }
 
@@ -183,7 +202,7 @@ impl Cluster {
         let properties = home.properties.display().to_string();
         let id = setup::cluster_id(&self.ports);
         let call = ["kafka.tools.StorageTool", "format", "-t", &id, "-c", &properties];
-        let line = setup::java(self.spec.version, &self.jars, self.root.path(), 64, &call);
+        let line = setup::java(self.spec.version, &self.jars, self.root.path(), (64, Tuning::Start), &call);
         let tool = Command::new("java").args(line).output().map_err(|cause| format!("java: {cause}"))?;
         if tool.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&tool.stderr).into_owned()) }
     }
@@ -201,12 +220,13 @@ impl Cluster {
     fn launch(&self, index: usize) -> Result<(), String> {
         let mut node = self.node(index);
         let properties = node.home.properties.display().to_string();
-        node.running = Some(self.java(self.spec.heap_mib, &["kafka.Kafka", &properties], &node.home)?);
+        node.running =
+            Some(self.java((self.spec.heap_mib, self.spec.tuning), &["kafka.Kafka", &properties], &node.home)?);
         Ok(())
     }
 
-    fn java(&self, heap_mib: u32, call: &[&str], home: &Home) -> Result<Keeper, String> {
-        let line = setup::java(self.spec.version, &self.jars, self.root.path(), heap_mib, call);
+    fn java(&self, jvm: (u32, Tuning), call: &[&str], home: &Home) -> Result<Keeper, String> {
+        let line = setup::java(self.spec.version, &self.jars, self.root.path(), jvm, call);
         Keeper::start("java", &line, &home.data, &home.log)
     }
 

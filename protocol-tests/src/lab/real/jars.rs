@@ -15,28 +15,49 @@ pub fn cache() -> PathBuf {
     Path::new(&home).join(".cache/kferry/kafka")
 }
 
+/// The release whose MirrorMaker 2 is run: the newest one that Maven Central has whole.
+const MIRROR_MAKER: Version = Version::of(4, 1, 0);
+
 /// The directory that holds all jars of `version`, fetched if it isn't there yet.
 ///
 /// # Errors
 /// What Maven said, when it can't be run or can't find them.
 pub fn of(version: Version) -> Result<PathBuf, String> {
-    let whole = cache().join(version.to_string());
-    if whole.is_dir() {
-        return Ok(whole);
+    let broker = format!("org.apache.kafka:kafka_{}:{version}", version.scala());
+    let mut wanted = vec![broker.as_str()];
+    wanted.extend(company(version));
+    kept(&version.to_string(), &wanted).map_err(|cause| format!("cannot fetch Apache Kafka {version}: {cause}"))
+}
+
+/// The directory that holds all jars of MirrorMaker 2, fetched if it isn't there yet.
+///
+/// # Errors
+/// What Maven said, when it can't be run or can't find them.
+pub fn mirror_maker() -> Result<PathBuf, String> {
+    let parts = ["connect-mirror", "connect-runtime"];
+    let wanted = parts.map(|part| format!("org.apache.kafka:{part}:{MIRROR_MAKER}"));
+    kept(&format!("mirror-maker-{MIRROR_MAKER}"), &wanted.each_ref().map(String::as_str))
+        .map_err(|cause| format!("cannot fetch MirrorMaker {MIRROR_MAKER}: {cause}"))
+}
+
+/// The directory `name` with what is wanted and all that needs.
+fn kept(name: &str, wanted: &[&str]) -> Result<PathBuf, String> {
+    let whole = cache().join(name);
+    if !whole.is_dir() {
+        fetch(name, wanted, &whole)?;
     }
-    fetch(version, &whole).map_err(|cause| format!("cannot fetch Apache Kafka {version}: {cause}"))?;
     Ok(whole)
 }
 
 /// Fetches into a directory of its own and renames it: nobody ever sees half a release, and of two who fetch at once
 /// one wins.
-fn fetch(version: Version, whole: &Path) -> Result<(), String> {
+fn fetch(name: &str, wanted: &[&str], whole: &Path) -> Result<(), String> {
     fs::create_dir_all(cache()).map_err(|cause| format!("{}: {cause}", cache().display()))?;
     let work = tempfile::Builder::new()
-        .prefix(&format!(".{version}-"))
+        .prefix(&format!(".{name}-"))
         .tempdir_in(cache())
         .map_err(|cause| format!("{}: {cause}", cache().display()))?;
-    fs::write(work.path().join("pom.xml"), pom(version)).map_err(|cause| cause.to_string())?;
+    fs::write(work.path().join("pom.xml"), pom(wanted)).map_err(|cause| cause.to_string())?;
     let jars = work.path().join("jars");
     let maven = Command::new("mvn")
         .args(["-q", "-B", "dependency:copy-dependencies"])
@@ -54,10 +75,7 @@ fn fetch(version: Version, whole: &Path) -> Result<(), String> {
 }
 
 /// A project whose only purpose is its dependencies.
-fn pom(version: Version) -> String {
-    let broker = format!("org.apache.kafka:kafka_{}:{version}", version.scala());
-    let mut wanted = vec![broker.as_str()];
-    wanted.extend(company(version));
+fn pom(wanted: &[&str]) -> String {
     let mut dependencies = String::new();
     for coordinates in wanted {
         let mut part = coordinates.split(':');

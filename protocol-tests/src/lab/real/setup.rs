@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::super::Version;
+use super::cluster::Tuning;
 use super::keeper::Home;
 
 /// A cluster id that no other cluster has: 22 characters that are base64 of 16 bytes.
@@ -93,19 +94,29 @@ pub(super) fn write_zookeeper(port: u16, home: &Home) -> Result<(), String> {
     write(&home.properties, &lines)
 }
 
-/// The command line of a JVM, without `java` itself.
-pub(super) fn java(version: Version, jars: &Path, root: &Path, heap_mib: u32, call: &[&str]) -> Vec<String> {
-    let mut line: Vec<String> = [
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
+/// The command line of a JVM with a heap (MiB) and a tuning, without `java` itself.
+pub(super) fn java(
+    version: Version,
+    jars: &Path,
+    root: &Path,
+    (heap_mib, tuning): (u32, Tuning),
+    call: &[&str],
+) -> Vec<String> {
+    let tuned: &[&str] = match tuning {
+        Tuning::Start => &["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
+        Tuning::Serve => {
+            &["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:InitiatingHeapOccupancyPercent=35"]
+        }
+    };
+    let mut line: Vec<String> = tuned.iter().map(ToString::to_string).collect();
+    let all = [
         "-XX:-UsePerfData",
         "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
         "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-    ]
-    .map(String::from)
-    .to_vec();
+    ];
+    line.extend(all.map(String::from));
     line.push(format!("-Xmx{heap_mib}m"));
     if version < Version::of(4, 0, 0) {
         line.push(format!("-Dlog4j.configuration=file:{}", root.join(LOG4J).display()));

@@ -1,0 +1,3 @@
+module kferry/peers/raw-go
+
+go 1.25.0
