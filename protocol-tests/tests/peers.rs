@@ -1,4 +1,5 @@
 //! The programs that kferry is compared with copy what they should: figures of a copier that loses records say nothing.
+#![allow(clippy::expect_used, reason = "all of this file is tests and their helpers")]
 
 use std::fs::File;
 use std::path::Path;

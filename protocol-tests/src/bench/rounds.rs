@@ -146,6 +146,7 @@ impl Stage {
             says("kferry", &self.kferry.to_string_lossy(), "--version"),
             says("kcat", "kcat", "-V"),
             says("java", "java", "-version"),
+            says("go", "go", "version"),
         ]
     }
 

@@ -15,6 +15,9 @@ pub fn cache() -> PathBuf {
     Path::new(&home).join(".cache/kferry/kafka")
 }
 
+/// Where releases log to that bring no logger themselves: to stderr.
+const LOGGER: &str = "org.slf4j:slf4j-simple:1.7.36";
+
 /// The release whose MirrorMaker 2 is run: the newest one that Maven Central has whole.
 const MIRROR_MAKER: Version = Version::of(4, 1, 0);
 
@@ -34,9 +37,9 @@ pub fn of(version: Version) -> Result<PathBuf, String> {
 /// # Errors
 /// What Maven said, when it can't be run or can't find them.
 pub fn mirror_maker() -> Result<PathBuf, String> {
-    let parts = ["connect-mirror", "connect-runtime"];
-    let wanted = parts.map(|part| format!("org.apache.kafka:{part}:{MIRROR_MAKER}"));
-    kept(&format!("mirror-maker-{MIRROR_MAKER}"), &wanted.each_ref().map(String::as_str))
+    let [mirror, runtime] =
+        ["connect-mirror", "connect-runtime"].map(|part| format!("org.apache.kafka:{part}:{MIRROR_MAKER}"));
+    kept(&format!("mirror-maker-{MIRROR_MAKER}"), &[&mirror, &runtime, LOGGER])
         .map_err(|cause| format!("cannot fetch MirrorMaker {MIRROR_MAKER}: {cause}"))
 }
 
@@ -93,10 +96,10 @@ fn pom(wanted: &[&str]) -> String {
 /// What a broker needs beside its own dependencies: a place to log to, and what later Java releases dropped.
 fn company(version: Version) -> &'static [&'static str] {
     if version >= Version::of(2, 4, 0) {
-        &["org.slf4j:slf4j-simple:1.7.36", "log4j:log4j:1.2.17"]
+        &[LOGGER, "log4j:log4j:1.2.17"]
     } else if version >= Version::of(2, 0, 0) {
         // The later 3.4 releases of ZooKeeper can't read how Java prints addresses since 14 (ZOOKEEPER-3779).
-        &["org.slf4j:slf4j-simple:1.7.36", "log4j:log4j:1.2.17", "org.apache.zookeeper:zookeeper:3.4.10"]
+        &[LOGGER, "log4j:log4j:1.2.17", "org.apache.zookeeper:zookeeper:3.4.10"]
     } else if version >= Version::of(1, 0, 0) {
         &["javax.xml.bind:jaxb-api:2.3.1", "log4j:log4j:1.2.17", "org.slf4j:slf4j-log4j12:1.7.25"]
     } else {
