@@ -46,9 +46,13 @@ const LOCKED_OUT: Duration = Duration::from_millis(100);
 /// The most bytes one Fetch answer should bring.
 const FETCH_BYTES: usize = 4 * 1024 * 1024;
 
-/// The least and the most that a lane reads ahead, in bytes.
+/// The least and the most that a lane reads ahead, in bytes: what is being read, what waits for its journal, and what is on
+/// its way to the target.
 const LEAST_SHARE: usize = 64 * 1024;
-const MOST_SHARE: usize = 1024 * 1024;
+const MOST_SHARE: usize = 3 * 1024 * 1024;
+
+/// The most bytes of one partition in one Fetch answer.
+const PARTITION_BYTES: usize = 1024 * 1024;
 
 /// What the engine may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -155,6 +159,7 @@ pub struct Engine {
     checkpoints: Checkpoints,
     tails: Tails,
     requests: JoinSet<Done>,
+    memory: usize,
     budget: Budget,
     /// Lanes that want records while those to their target broker hold all that they may.
     crowded: BTreeMap<Option<BrokerId>, VecDeque<Ask>>,
@@ -163,8 +168,7 @@ pub struct Engine {
     paused_until: Option<Duration>,
     /// When to look whether the lock is held again.
     locked_out_until: Option<Duration>,
-    /// Bytes that a lane reads ahead, and asks for at a time.
-    share: usize,
+    /// The most bytes that one Fetch answer should bring.
     fetch_bytes: usize,
     live: usize,
     bytes: u64,
@@ -178,13 +182,10 @@ impl Engine {
     pub fn new(source: Cluster, target: Cluster, limits: Limits, books: Books, lanes: Vec<LaneSetup>) -> Self {
         let count = lanes.len();
         let pace = Pace::new(limits.rate);
-        // However many lanes stand still, those of a broker that is stuck must leave room for the others.
-        let share = (limits.memory / (2 * count.max(1))).clamp(LEAST_SHARE, MOST_SHARE);
-        let slots: Vec<Slot> = lanes.into_iter().map(|lane| Slot::new(lane, share)).collect();
         Self {
             source,
             target,
-            slots,
+            slots: lanes.into_iter().map(Slot::new).collect(),
             ready: (0..count).collect(),
             timers: BTreeSet::new(),
             source_routes: Routes::new(count),
@@ -194,9 +195,9 @@ impl Engine {
             checkpoints: Checkpoints::new(books),
             tails: Tails::default(),
             requests: JoinSet::new(),
+            memory: limits.memory,
             budget: Budget::new(limits.memory),
             crowded: BTreeMap::new(),
-            share,
             fetch_bytes: FETCH_BYTES.min(limits.memory / 4).min(pace.at_once().unwrap_or(FETCH_BYTES)),
             pace,
             paused_until: None,
@@ -284,10 +285,18 @@ impl Engine {
     /// Tells a lane what happened and lets it act.
     fn event(&mut self, lane: usize, event: Event) {
         let now = self.now();
+        let share = self.share();
         let slot = &mut self.slots[lane];
+        slot.lane.read_ahead(share);
         slot.lane.on(now, event);
         self.ready.push_back(lane);
         self.count(lane);
+    }
+
+    /// Bytes that a lane reads ahead: however many lanes stand still, they must leave room for the others. The fewer are left,
+    /// the more each gets.
+    fn share(&self) -> usize {
+        (self.memory / (2 * self.live.max(1))).clamp(LEAST_SHARE, MOST_SHARE)
     }
 
     /// Counts what the lane holds against the memory.
@@ -305,8 +314,8 @@ impl Engine {
         while let Some(lane) = self.ready.pop_front() {
             while let Some(action) = self.slots[lane].lane.next(now) {
                 match action {
-                    Action::Fetch { from, first, needed, beyond } => {
-                        self.ask(Ask { lane, from, needed, beyond }, first);
+                    Action::Fetch { from, first, needed, batch, beyond } => {
+                        self.ask(Ask { lane, from, needed, batch, beyond }, first);
                     }
                     Action::Produce(batch) => {
                         self.slots[lane].pending.push_back(batch);
@@ -448,13 +457,13 @@ impl Pending for Vec<Slot> {
 }
 
 impl Slot {
-    fn new(setup: LaneSetup, share: usize) -> Self {
+    fn new(setup: LaneSetup) -> Self {
         Self {
             patience: setup.patience.clone(),
             rest: None,
             stored: (setup.checkpoint.target_end(), setup.checkpoint.next),
             storing: (setup.checkpoint.target_end(), setup.checkpoint.next),
-            lane: Lane::new(setup).reading_ahead(share),
+            lane: Lane::new(setup),
             stranded: None,
             pending: VecDeque::new(),
             link: None,

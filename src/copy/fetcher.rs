@@ -8,6 +8,9 @@ use crate::kafka::Offset;
 /// nothing are asked for first in the next one.
 const PARTITIONS: usize = 500;
 
+/// The part of a batch by which the next one may be larger.
+const SLACK: usize = 16;
+
 /// Fetch requests that may be on their way to one broker: one being answered, one waiting behind it.
 pub(super) const FETCHES: usize = 2;
 
@@ -18,8 +21,20 @@ pub(super) struct Ask {
     pub(super) from: Offset,
     /// Bytes that the answer must have room for to bring anything; 0 where that is not known.
     pub(super) needed: usize,
+    /// The size of the batches that come; 0 where that is not known.
+    pub(super) batch: usize,
     /// Whether to look behind the last stable offset: such an ask goes in a request of its own.
     pub(super) beyond: bool,
+}
+
+impl Ask {
+    /// How many bytes to ask for where about `share` are wanted: so many that whole batches come, even if they are a little
+    /// larger than the last ones.
+    pub(super) fn bytes(&self, share: usize) -> usize {
+        let batch = self.batch + self.batch / SLACK;
+        let whole = share.checked_div(batch).map_or(share, |count| count.max(1) * batch);
+        whole.max(self.needed)
+    }
 }
 
 /// The lanes that wait for one source broker, in turn.
@@ -72,10 +87,10 @@ mod tests {
     #[test]
     fn a_lane_that_got_nothing_is_asked_for_first() {
         let mut asks = Asks::default();
-        asks.push(Ask { lane: 0, from: Offset(0), needed: 0, beyond: false }, false);
-        asks.push(Ask { lane: 1, from: Offset(0), needed: 0, beyond: false }, false);
-        asks.push(Ask { lane: 2, from: Offset(0), needed: 0, beyond: false }, true);
-        asks.push(Ask { lane: 3, from: Offset(0), needed: 0, beyond: false }, true);
+        asks.push(Ask { lane: 0, from: Offset(0), needed: 0, batch: 0, beyond: false }, false);
+        asks.push(Ask { lane: 1, from: Offset(0), needed: 0, batch: 0, beyond: false }, false);
+        asks.push(Ask { lane: 2, from: Offset(0), needed: 0, batch: 0, beyond: false }, true);
+        asks.push(Ask { lane: 3, from: Offset(0), needed: 0, batch: 0, beyond: false }, true);
         let order: Vec<usize> = asks.request().iter().map(|ask| ask.lane).collect();
         assert_eq!(order, [2, 3, 0, 1]);
         assert!(!asks.is_ready());
@@ -87,7 +102,7 @@ mod tests {
         for first in [true, false] {
             let mut asks = Asks::default();
             for (lane, beyond) in [(0, false), (1, true), (2, false), (3, true)] {
-                asks.push(Ask { lane, from: Offset(0), needed: 0, beyond }, first);
+                asks.push(Ask { lane, from: Offset(0), needed: 0, batch: 0, beyond }, first);
             }
             let lanes = |asks: &mut Asks| asks.request().iter().map(|ask| ask.lane).collect::<Vec<usize>>();
             assert_eq!([lanes(&mut asks), lanes(&mut asks), lanes(&mut asks)], [vec![1], vec![3], vec![0, 2]]);
@@ -96,9 +111,20 @@ mod tests {
     }
 
     #[test]
+    fn whole_batches_are_asked_for() {
+        let ask = |batch, needed| Ask { lane: 0, from: Offset(0), needed, batch, beyond: false };
+        assert_eq!(ask(0, 0).bytes(1_000), 1_000, "nothing is known yet");
+        assert_eq!(ask(320, 0).bytes(1_100), 3 * 340, "three and a little, none is cut");
+        assert_eq!(ask(1_600, 0).bytes(1_000), 1_700, "one of them, although it is larger than the share");
+        assert_eq!(ask(16, 0).bytes(1_000), 58 * 17);
+        assert_eq!(ask(320, 5_000).bytes(1_000), 5_000, "with less nothing would come");
+    }
+
+    #[test]
     fn a_request_has_a_limited_number_of_partitions() {
         let mut asks = Asks::default();
-        (0..PARTITIONS + 1).for_each(|lane| asks.push(Ask { lane, from: Offset(0), needed: 0, beyond: false }, false));
+        (0..PARTITIONS + 1)
+            .for_each(|lane| asks.push(Ask { lane, from: Offset(0), needed: 0, batch: 0, beyond: false }, false));
         assert_eq!(asks.request().len(), PARTITIONS);
         assert_eq!(asks.request().len(), 1);
     }

@@ -138,10 +138,9 @@ impl Lane {
         }
     }
 
-    /// The same lane, reading ahead so many bytes.
-    #[must_use]
-    pub fn reading_ahead(self, bytes: usize) -> Self {
-        Self { read_ahead: bytes, ..self }
+    /// Lets the lane read ahead so many bytes from now on.
+    pub fn read_ahead(&mut self, bytes: usize) {
+        self.read_ahead = bytes;
     }
 
     /// Takes what happened. A lane that is over, or is told to stop, no longer cares for what was fetched.
@@ -314,8 +313,13 @@ impl Lane {
             Fetching::Idle | Fetching::Until(_) if self.wants_more() => {
                 let beyond = self.reader.looks_beyond();
                 self.fetching = if beyond { Fetching::AskedBeyond } else { Fetching::Asked };
-                let (first, needed) = (self.reader.is_starved(), self.reader.needed());
-                return Some(Action::Fetch { from: self.reader.next(), first, needed, beyond });
+                return Some(Action::Fetch {
+                    from: self.reader.next(),
+                    first: self.reader.is_starved(),
+                    needed: self.reader.needed(),
+                    batch: self.reader.batch_size(),
+                    beyond,
+                });
             }
             _ => {}
         }

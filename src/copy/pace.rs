@@ -38,6 +38,11 @@ impl Pace {
         (self.bytes < 0.0).then(|| now + Duration::from_secs_f64(-self.bytes / rate).max(LEAST))
     }
 
+    /// So many bytes more than the rate gives may be taken.
+    pub(super) fn earn(&mut self, bytes: usize) {
+        self.bytes += bytes as f64;
+    }
+
     /// So many bytes came.
     pub(super) fn took(&mut self, bytes: usize) {
         self.bytes -= bytes as f64;
@@ -63,6 +68,19 @@ mod tests {
             }
         }
         assert!((9_500_000..10_500_000).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn what_is_earned_shortens_the_wait() {
+        let mut pace = Pace::new(Some(1_000));
+        pace.took(3_000);
+        assert_eq!(pace.wait(Duration::ZERO), Some(Duration::from_secs(3)));
+        pace.earn(1_000);
+        assert_eq!(pace.wait(Duration::ZERO), Some(Duration::from_secs(2)));
+        pace.earn(1_000_000);
+        pace.wait(Duration::ZERO);
+        pace.took(1_000);
+        assert!(pace.wait(Duration::ZERO).is_some(), "no more than a burst is saved up");
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(super) struct Reader {
     doubted: Option<Offset>,
     /// Bytes that the next batch takes, where the last answer had no room for it and said so.
     needed: usize,
+    /// The size of the largest batch in the last answer that showed one.
+    batch_size: usize,
     stopped: Option<LaneProblem>,
 }
 
@@ -57,6 +59,7 @@ impl Reader {
             starved: false,
             doubted: None,
             needed: 0,
+            batch_size: 0,
             stopped: None,
         }
     }
@@ -79,6 +82,11 @@ impl Reader {
     /// Bytes that an answer must have room for to bring anything; 0 where that is not known.
     pub(super) fn needed(&self) -> usize {
         self.needed
+    }
+
+    /// The size of the largest batch in the last answer that showed one; 0 where none has yet.
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size
     }
 
     /// Whether nothing is left to ask for: the end is reached or something stands in the way.
@@ -172,11 +180,16 @@ impl Reader {
 
     fn walk(&mut self, mut walk: Walk<impl FnMut(Outgoing)>, records: Bytes) {
         let mut pieces = batch::batches(records).peekable();
+        let mut largest = 0;
         while let Some(piece) = pieces.next().filter(|_| !self.is_done() && self.recut.is_none()) {
             let step = match piece {
-                Ok(Piece::Batch(batch)) => self.batch(batch, &mut walk),
+                Ok(Piece::Batch(batch)) => {
+                    largest = largest.max(batch.bytes().len());
+                    self.batch(batch, &mut walk)
+                }
                 Ok(Piece::Set(set)) => self.set(set, &mut walk),
                 Ok(Piece::Partial { size, .. }) => {
+                    largest = largest.max(size.unwrap_or(0));
                     self.needed = size.filter(|_| walk.behind.is_none()).unwrap_or(0);
                     break;
                 }
@@ -195,6 +208,9 @@ impl Reader {
             }
         }
         self.flush(&mut walk);
+        if largest > 0 {
+            self.batch_size = largest;
+        }
     }
 
     fn batch(&mut self, batch: RawBatch, walk: &mut Walk<impl FnMut(Outgoing)>) -> Result<(), BatchError> {

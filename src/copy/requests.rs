@@ -54,7 +54,7 @@ pub(super) fn fetch_request(
         at: at(ask.lane),
         leader_epoch: None,
         offset: ask.from,
-        max_bytes: bytes(of_each).min(bytes(max_bytes)).max(bytes(ask.needed)),
+        max_bytes: bytes(ask.bytes(of_each.min(max_bytes))),
     };
     let isolation = match asks {
         [Ask { beyond: true, .. }] => Isolation::ReadUncommitted,
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn only_a_lane_that_is_asked_for_alone_may_see_open_transactions() {
-        let ask = |lane, beyond| Ask { lane, from: Offset(0), needed: 0, beyond };
+        let ask = |lane, beyond| Ask { lane, from: Offset(0), needed: 0, batch: 0, beyond };
         let isolation =
             |asks: &[Ask]| fetch_request(asks, (1, 1), "", |lane| TopicPartition::new("t", lane as i32)).isolation;
         assert_eq!(isolation(&[ask(0, true)]), Isolation::ReadUncommitted);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn brokers_that_limit_partitions_only_are_not_asked_for_more_than_the_whole() {
-        let ask = |lane, needed| Ask { lane, from: Offset(0), needed, beyond: false };
+        let ask = |lane, needed| Ask { lane, from: Offset(0), needed, batch: 0, beyond: false };
         let asks = [ask(0, 7_000_000), ask(1, 0), ask(2, 300_000), ask(3, 0)];
         let mut request = fetch_request(&asks, (1 << 20, 1_000_000), "", |lane| TopicPartition::new("t", lane as i32));
         share(&mut request, &asks);

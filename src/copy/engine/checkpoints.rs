@@ -13,6 +13,9 @@ use crate::state::{Checkpoint, Entry, StoreError};
 /// Bytes a second that are stored, but for what must not wait: the coordinator writes them to a log with a single leader.
 const RATE: u64 = 256 * 1024;
 
+/// So many bytes that are moved let one more be stored: what the copy itself does to the target is far more.
+const MOVED: usize = 100;
+
 /// How often progress is stored that nobody waits for.
 const EVERY: Duration = Duration::from_secs(5);
 
@@ -48,6 +51,11 @@ impl Checkpoints {
             refresh_at: REFRESH,
             failure: None,
         }
+    }
+
+    /// So many bytes of records were read.
+    pub(super) fn read(&mut self, bytes: usize) {
+        self.pace.earn(bytes / MOVED);
     }
 
     /// The lane's checkpoint is to be stored soon.

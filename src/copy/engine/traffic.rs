@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Engine, LOCKED_OUT, Wake};
+use super::{Engine, LOCKED_OUT, PARTITION_BYTES, Wake};
 use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
 use crate::copy::answer::ProduceResult;
 use crate::copy::budget::Claim;
@@ -31,11 +31,12 @@ impl Engine {
     /// Asks source brokers for records as far as the memory allows. One request may always go out.
     pub(super) fn start_fetches(&mut self) {
         let now = self.now();
+        let share = self.share().min(PARTITION_BYTES);
         self.paused_until = None;
         for (broker, asks) in &mut self.asks {
             while asks.is_ready() {
                 // No more is set aside than may come: lanes that stand still must not keep others from reading.
-                let bytes = self.fetch_bytes.min(self.share.saturating_mul(asks.next()));
+                let bytes = self.fetch_bytes.min(share.saturating_mul(asks.next()));
                 if !self.budget.has_room(bytes) {
                     return;
                 }
@@ -43,7 +44,7 @@ impl Engine {
                 if self.paused_until.is_some() {
                     return;
                 }
-                let mut claim = Claim::new(bytes, self.share);
+                let mut claim = Claim::new(bytes, share);
                 let mut lanes = Vec::new();
                 for ask in asks.request() {
                     let target = self.slots[ask.lane].held.target;
@@ -59,7 +60,7 @@ impl Engine {
                 asks.under_way += 1;
                 self.budget.ask(&claim);
                 let at = |lane: usize| self.slots[lane].lane.at().clone();
-                let request = requests::fetch_request(&lanes, (self.share, bytes), self.source.rack(), at);
+                let request = requests::fetch_request(&lanes, (share, bytes), self.source.rack(), at);
                 self.requests.spawn(requests::fetch(self.source.clone(), *broker, (lanes, claim), request));
             }
         }
@@ -67,7 +68,7 @@ impl Engine {
 
     /// Lets lanes to this target broker read on that had to wait for others of them.
     pub(super) fn disperse(&mut self, target: Option<BrokerId>) {
-        if self.crowded.contains_key(&target) && self.budget.lets_read(target, self.share) {
+        if self.crowded.contains_key(&target) && self.budget.lets_read(target, self.share().min(PARTITION_BYTES)) {
             let waiting = self.crowded.remove(&target).unwrap_or_default();
             waiting.into_iter().for_each(|ask| self.ask(ask, false));
         }
@@ -157,7 +158,9 @@ impl Engine {
             Ok(answer) => return self.fetch_lost(&asks, &answer.error.to_string()),
             Err(error) => return self.fetch_lost(&asks, &error.to_string()),
         };
-        self.pace.took(answer.partitions.iter().map(|partition| partition.records.len()).sum());
+        let bytes = answer.partitions.iter().map(|partition| partition.records.len()).sum();
+        self.pace.took(bytes);
+        self.checkpoints.read(bytes);
         let mut partitions: BTreeMap<TopicPartition, FetchedPartition> =
             answer.partitions.into_iter().map(|partition| (partition.at.clone(), partition)).collect();
         let mut crowded = false;

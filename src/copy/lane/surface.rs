@@ -109,6 +109,9 @@ pub enum Action {
         first: bool,
         /// Bytes that the answer must have room for to bring anything; 0 where that is not known.
         needed: usize,
+        /// The size of the largest batch that the last answer showed; 0 where there was none. Brokers cut what does not fit,
+        /// and the rest of a batch is sent in vain.
+        batch: usize,
         /// Whether to look at what lies behind the last stable offset too: only to see where the next batch begins.
         beyond: bool,
     },
