@@ -1,6 +1,6 @@
 //! The handle to a cluster: its connections, and asking again.
 
-use super::connection::{Connection, Opening, Use};
+use super::connection::{Connection, Fastest, Opening, Use};
 use super::error::{ClusterError, ErrorKind, Node, Place, Subject};
 use super::gather::gather;
 use super::metadata::{Broker, State};
@@ -63,6 +63,7 @@ pub(super) struct Inner {
     pub(super) turn: tokio::sync::Mutex<()>,
     slots: Mutex<BTreeMap<(Target, Use), Arc<Slot>>>,
     jitter: Mutex<Jitter>,
+    fastest: Fastest,
 }
 
 /// Where a connection leads: to a broker by its id, or to a bootstrap address by its place in the list.
@@ -102,6 +103,7 @@ impl Cluster {
             turn: tokio::sync::Mutex::default(),
             slots: Mutex::default(),
             jitter: Mutex::new(Jitter::new(options.seed)),
+            fastest: Fastest::default(),
             options,
         }));
         cluster.bootstrap().await?;
@@ -116,6 +118,12 @@ impl Cluster {
     /// The rack kferry runs in, as the options say; empty for none.
     pub fn rack(&self) -> &str {
         self.0.options.rack.as_deref().unwrap_or_default()
+    }
+
+    /// How long the way to a broker and back takes, at most: the shortest time in which a question was answered so far;
+    /// `None` before the first answer.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.0.fastest.get()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -146,7 +154,8 @@ impl Cluster {
             Use::Control(_) => self.0.control.clone(),
             Use::Data(_) => self.0.data.clone(),
         };
-        let opening = Opening { dial: &*self.0.dial, side: self.0.side, broker, conn, connect_timeout, patience };
+        let (dial, fastest) = (&*self.0.dial, self.0.fastest.clone());
+        let opening = Opening { dial, side: self.0.side, broker, conn, connect_timeout, patience, fastest };
         let connection = Arc::new(opening.open().await?);
         *slot = Some(Arc::clone(&connection));
         Ok(connection)

@@ -7,7 +7,10 @@ use crate::wire::fetch::{FetchAnswer, FetchRequest};
 use crate::wire::messages::{ApiVersions, ApiVersionsAnswer};
 use crate::wire::produce::{ProduceAnswer, ProduceRequest};
 use crate::wire::{ApiKey, Request, VersionError, Versions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What a connection is for. Connections of different uses are different connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -26,6 +29,28 @@ pub struct Connection {
     side: Side,
     broker: Node,
     patience: Duration,
+    fastest: Fastest,
+}
+
+/// The shortest time in which any question to a cluster was answered.
+#[derive(Clone, Debug)]
+pub(super) struct Fastest(Arc<AtomicU64>);
+
+impl Default for Fastest {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(u64::MAX)))
+    }
+}
+
+impl Fastest {
+    fn took(&self, time: Duration) {
+        self.0.fetch_min(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// `None` before the first answer.
+    pub(super) fn get(&self) -> Option<Duration> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|micros| *micros != u64::MAX).map(Duration::from_micros)
+    }
 }
 
 /// What is needed to open a connection.
@@ -36,6 +61,7 @@ pub(super) struct Opening<'a> {
     pub(super) conn: ConnOptions,
     pub(super) connect_timeout: Duration,
     pub(super) patience: Duration,
+    pub(super) fastest: Fastest,
 }
 
 impl Opening<'_> {
@@ -69,7 +95,14 @@ impl Opening<'_> {
     }
 
     fn opened(self, conn: Conn, versions: Versions) -> Connection {
-        Connection { conn, versions, side: self.side, broker: self.broker, patience: self.patience }
+        Connection {
+            conn,
+            versions,
+            side: self.side,
+            broker: self.broker,
+            patience: self.patience,
+            fastest: self.fastest,
+        }
     }
 
     fn place(&self) -> Place {
@@ -161,7 +194,11 @@ impl Connection {
             Ok(version) => version,
             Err(error) => return Err(ClusterError::new(self.place(R::API, subject), ErrorKind::Version(error))),
         };
+        let begun = Instant::now();
         let answer = self.conn.call(request, version, patience).await;
+        if answer.is_ok() {
+            self.fastest.took(begun.elapsed());
+        }
         answer.map_err(|error| ClusterError::from_call(self.place(R::API, subject), error))
     }
 

@@ -14,13 +14,13 @@ use super::answer::ProduceResult;
 use super::budget::{Budget, Held};
 use super::fetcher::{Ask, Asks};
 use super::lane::{Action, Event, Lane, LaneEnd, LaneSetup, Truncation};
-use super::link::{Link, LinkKey};
+use super::link::{Link, LinkKey, connections};
 use super::pace::Pace;
 use super::pack::Pending;
 use super::patience::Patience;
 use super::progress::Progress;
 use super::requests::Done;
-use super::routes::Routes;
+use super::routes::{Place, Routes};
 use super::tally::Tally;
 use crate::batch::Outgoing;
 use crate::cluster::Cluster;
@@ -154,7 +154,9 @@ pub struct Engine {
     timers: BTreeSet<(Duration, usize, Wake)>,
     source_routes: Routes,
     target_routes: Routes,
-    asks: BTreeMap<BrokerId, Asks>,
+    /// Connections to each broker of the source, and of the target.
+    connections: (usize, usize),
+    asks: BTreeMap<LinkKey, Asks>,
     links: BTreeMap<LinkKey, Link>,
     checkpoints: Checkpoints,
     tails: Tails,
@@ -183,6 +185,7 @@ impl Engine {
         let count = lanes.len();
         let pace = Pace::new(limits.rate);
         Self {
+            connections: (connections(source.round_trip()), connections(target.round_trip())),
             source,
             target,
             slots: lanes.into_iter().map(Slot::new).collect(),
@@ -339,13 +342,17 @@ impl Engine {
 
     /// Queues a lane at its source broker, or has the broker looked up first.
     pub(super) fn ask(&mut self, ask: Ask, first: bool) {
-        match self.source_routes.leader(ask.lane) {
-            Some(broker) => self.asks.entry(broker).or_default().push(ask, first),
+        match self.source_routes.place(ask.lane) {
+            Some(place) => self.ask_of(place, ask, first),
             None => {
                 self.slots[ask.lane].stranded = Some(ask);
                 self.source_routes.strand(ask.lane);
             }
         }
+    }
+
+    pub(super) fn ask_of(&mut self, place: Place, ask: Ask, first: bool) {
+        self.asks.entry(LinkKey::new(place, self.connections.0, true)).or_default().push(ask, first);
     }
 
     pub(super) fn take_stranded(&mut self, lane: usize) -> Option<Ask> {
@@ -363,8 +370,8 @@ impl Engine {
         }
         slot.rest = None;
         let stays = slot.link.filter(|_| slot.under_way > 0);
-        let leader = || self.target_routes.leader(lane);
-        match stays.or_else(|| leader().map(|broker| LinkKey::new(broker, lane, slot.well))) {
+        let place = || self.target_routes.place(lane);
+        match stays.or_else(|| place().map(|place| LinkKey::new(place, self.connections.1, slot.well))) {
             Some(key) if slot.link.replace(key).is_some_and(|before| before != key) => self.moved(lane),
             Some(key) => {
                 slot.queued = true;

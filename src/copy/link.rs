@@ -1,15 +1,29 @@
-//! Connections to target brokers that carry Produce.
+//! Connections to brokers that carry Fetch or Produce.
 //!
 //! A lane uses one connection at a time: requests of one connection are appended in the order they were sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::pack::Turns;
+use super::routes::Place;
 use crate::cluster::Connection;
 use crate::kafka::BrokerId;
 
-/// Connections per target broker for lanes that are well. A broker works on one request of a connection at a time.
-const CONNECTIONS: usize = 2;
+/// Connections per broker for lanes that are well, at least and at most. A broker works on one request of a connection at
+/// a time.
+const LEAST_CONNECTIONS: usize = 2;
+const MOST_CONNECTIONS: usize = 64;
+
+/// The time to a broker and back for which one connection more pays. Brokers' sockets hold 100 KiB unless they are told
+/// otherwise (socket.receive.buffer.bytes, socket.send.buffer.bytes), so that is what a connection carries in that time.
+const ROUND_TRIP: Duration = Duration::from_millis(1);
+
+/// How many connections to each broker it takes to carry about 100 MB/s, where a question is answered within `round_trip`.
+pub(super) fn connections(round_trip: Option<Duration>) -> usize {
+    let round_trips = round_trip.unwrap_or_default().as_micros() / ROUND_TRIP.as_micros();
+    usize::try_from(round_trips).unwrap_or(MOST_CONNECTIONS).clamp(LEAST_CONNECTIONS, MOST_CONNECTIONS)
+}
 
 /// Requests that may be on their way on one connection.
 pub(super) const REQUESTS: usize = 5;
@@ -22,10 +36,11 @@ pub(super) struct LinkKey {
 }
 
 impl LinkKey {
-    /// The connection of a lane to this broker. Lanes that are not well have one for themselves: an answer waits for its
-    /// slowest partition.
-    pub(super) fn new(broker: BrokerId, lane: usize, well: bool) -> Self {
-        Self { broker, index: if well { lane % CONNECTIONS } else { CONNECTIONS } as u16 }
+    /// The connection of a lane, one of so many to each broker. Lanes that are not well have one more for themselves: an
+    /// answer waits for its slowest partition.
+    pub(super) fn new(place: Place, connections: usize, well: bool) -> Self {
+        let index = if well { place.ordinal % connections } else { connections };
+        Self { broker: place.broker, index: u16::try_from(index).unwrap_or(u16::MAX) }
     }
 }
 
@@ -63,5 +78,24 @@ impl Link {
     /// nobody knows what became of the batches before.
     pub(super) fn wants_connection(&self) -> bool {
         !self.turns.is_empty() && self.under_way == 0 && matches!(self.state, State::Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_way_takes_more_connections() {
+        let connections = |micros| connections(Some(Duration::from_micros(micros)));
+        assert_eq!([50, 2_900, 3_000, 50_000, 10_000_000].map(connections), [2, 2, 3, 50, 64]);
+        assert_eq!(super::connections(None), 2);
+    }
+
+    #[test]
+    fn lanes_that_are_not_well_keep_to_themselves() {
+        let key = |ordinal, well| LinkKey::new(Place { broker: BrokerId(1), ordinal }, 3, well).index;
+        assert_eq!([key(0, true), key(1, true), key(5, true), key(3, true)], [0, 1, 2, 0]);
+        assert_eq!([key(0, false), key(1, false)], [3, 3]);
     }
 }

@@ -32,7 +32,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// A request that ended.
 #[derive(Debug)]
 pub(super) enum Done {
-    Fetched { broker: BrokerId, asks: Vec<Ask>, claim: Claim, answer: Result<FetchAnswer, ClusterError> },
+    Fetched { key: LinkKey, asks: Vec<Ask>, claim: Claim, answer: Result<FetchAnswer, ClusterError> },
     Connected { key: LinkKey, connection: Result<Arc<Connection>, ClusterError> },
     Produced { key: LinkKey, lanes: Vec<usize>, answer: Result<ProduceAnswer, ClusterError> },
     LogStart { lane: usize, log_start: Result<Offset, String> },
@@ -94,11 +94,11 @@ fn share(request: &mut FetchRequest, asks: &[Ask]) {
 /// Asks for records.
 pub(super) async fn fetch(
     cluster: Cluster,
-    broker: BrokerId,
+    key: LinkKey,
     (asks, claim): (Vec<Ask>, Claim),
     mut request: FetchRequest,
 ) -> Done {
-    let answer = match cluster.connection(broker, Use::Data(0)).await {
+    let answer = match cluster.connection(key.broker, Use::Data(key.index)).await {
         Ok(connection) => {
             if connection.version(ApiKey::Fetch).is_ok_and(|version| version < LIMITS_WHOLE) {
                 share(&mut request, &asks);
@@ -107,7 +107,7 @@ pub(super) async fn fetch(
         }
         Err(error) => Err(error),
     };
-    Done::Fetched { broker, asks, claim, answer }
+    Done::Fetched { key, asks, claim, answer }
 }
 
 pub(super) async fn connect(cluster: Cluster, key: LinkKey) -> Done {

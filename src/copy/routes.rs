@@ -1,8 +1,15 @@
 //! Which broker serves which lane on one side, and when that must be looked up again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kafka::BrokerId;
+
+/// The broker that serves a lane, and the how-manieth of that broker's lanes it is: so lanes are dealt to connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    pub(super) broker: BrokerId,
+    pub(super) ordinal: usize,
+}
 
 /// Where one side's partitions are led.
 ///
@@ -10,32 +17,40 @@ use crate::kafka::BrokerId;
 /// `stranded` until the metadata was read again. How often that may be is for the lane to say, not for this table.
 #[derive(Debug)]
 pub(super) struct Routes {
-    leaders: Vec<Option<BrokerId>>,
+    /// The last place that was known of each lane, and whether it still holds.
+    places: Vec<(Option<Place>, bool)>,
+    /// Lanes that each broker was dealt.
+    dealt: BTreeMap<BrokerId, usize>,
     stranded: BTreeSet<usize>,
     looking: bool,
 }
 
 impl Routes {
     pub(super) fn new(lanes: usize) -> Self {
-        Self { leaders: vec![None; lanes], stranded: BTreeSet::new(), looking: false }
+        Self { places: vec![(None, false); lanes], dealt: BTreeMap::new(), stranded: BTreeSet::new(), looking: false }
+    }
+
+    /// Where the lane's partition is led, as far as known.
+    pub(super) fn place(&self, lane: usize) -> Option<Place> {
+        self.places.get(lane).and_then(|(place, holds)| place.filter(|_| *holds))
     }
 
     /// The broker that leads the lane's partition, as far as known.
     pub(super) fn leader(&self, lane: usize) -> Option<BrokerId> {
-        self.leaders.get(lane).copied().flatten()
+        self.place(lane).map(|place| place.broker)
     }
 
     /// The lane's route turned out wrong.
     pub(super) fn forget(&mut self, lane: usize) {
-        if let Some(leader) = self.leaders.get_mut(lane) {
-            *leader = None;
+        if let Some((_, holds)) = self.places.get_mut(lane) {
+            *holds = false;
         }
     }
 
     /// No lane is led by `broker` as far as is known.
     pub(super) fn forget_broker(&mut self, broker: BrokerId) {
-        for leader in &mut self.leaders {
-            leader.take_if(|leader| *leader == broker);
+        for (place, holds) in &mut self.places {
+            *holds &= place.is_none_or(|place| place.broker != broker);
         }
     }
 
@@ -58,8 +73,13 @@ impl Routes {
         self.looking = false;
         for lane in lanes {
             self.stranded.remove(lane);
-            if let Some(route) = self.leaders.get_mut(*lane) {
-                *route = leader(*lane);
+            let Some((place, holds)) = self.places.get_mut(*lane) else { continue };
+            let leader = leader(*lane);
+            *holds = leader.is_some();
+            if let Some(broker) = leader.filter(|broker| place.is_none_or(|place| place.broker != *broker)) {
+                let dealt = self.dealt.entry(broker).or_default();
+                *place = Some(Place { broker, ordinal: *dealt });
+                *dealt += 1;
             }
         }
     }
@@ -81,5 +101,21 @@ mod tests {
         routes.found(&looked_up, |lane| (lane == 0).then_some(BrokerId(7)));
         assert_eq!((routes.leader(0), routes.leader(1)), (Some(BrokerId(7)), None));
         assert_eq!(routes.look_up(), [2]);
+    }
+
+    #[test]
+    fn the_lanes_of_a_broker_are_numbered_and_a_lane_that_comes_back_keeps_its_number() {
+        let mut routes = Routes::new(6);
+        let look_up = |routes: &mut Routes, leaders: [i32; 6]| {
+            (0..6).for_each(|lane| routes.strand(lane));
+            let lanes = routes.look_up();
+            routes.found(&lanes, |lane| Some(BrokerId(leaders[lane])));
+            (0..6).map(|lane| routes.place(lane).expect("a place").ordinal).collect::<Vec<_>>()
+        };
+        assert_eq!(look_up(&mut routes, [1, 2, 1, 2, 1, 2]), [0, 0, 1, 1, 2, 2]);
+        routes.forget(2);
+        routes.forget_broker(BrokerId(2));
+        assert_eq!([0, 1, 2].map(|lane| routes.leader(lane)), [Some(BrokerId(1)), None, None]);
+        assert_eq!(look_up(&mut routes, [1, 2, 1, 2, 1, 1]), [0, 0, 1, 1, 2, 3]);
     }
 }

@@ -10,6 +10,7 @@ use crate::copy::fetcher::Ask;
 use crate::copy::lane::Event;
 use crate::copy::link::{LinkKey, State};
 use crate::copy::requests::{self, Done};
+use crate::copy::routes::Place;
 use crate::kafka::{BrokerId, ErrorCode, Retry, Side, TopicPartition};
 
 impl Engine {
@@ -33,7 +34,7 @@ impl Engine {
         let now = self.now();
         let share = self.share().min(PARTITION_BYTES);
         self.paused_until = None;
-        for (broker, asks) in &mut self.asks {
+        for (key, asks) in &mut self.asks {
             while asks.is_ready() {
                 // No more is set aside than may come: lanes that stand still must not keep others from reading.
                 let bytes = self.fetch_bytes.min(share.saturating_mul(asks.next()));
@@ -61,7 +62,7 @@ impl Engine {
                 self.budget.ask(&claim);
                 let at = |lane: usize| self.slots[lane].lane.at().clone();
                 let request = requests::fetch_request(&lanes, (share, bytes), self.source.rack(), at);
-                self.requests.spawn(requests::fetch(self.source.clone(), *broker, (lanes, claim), request));
+                self.requests.spawn(requests::fetch(self.source.clone(), *key, (lanes, claim), request));
             }
         }
     }
@@ -104,9 +105,9 @@ impl Engine {
     /// Takes a request's outcome.
     pub(super) fn done(&mut self, done: Done) {
         match done {
-            Done::Fetched { broker, asks, claim, answer } => {
+            Done::Fetched { key, asks, claim, answer } => {
                 self.budget.came(&claim);
-                self.fetched(broker, asks, answer);
+                self.fetched(key, asks, answer);
                 claim.targets().for_each(|target| self.disperse(target));
             }
             Done::Produced { key, lanes, answer } => self.produced(key, &lanes, answer),
@@ -149,8 +150,8 @@ impl Engine {
         lanes.into_iter().for_each(|lane| self.moved(lane));
     }
 
-    fn fetched(&mut self, broker: BrokerId, asks: Vec<Ask>, answer: Result<FetchAnswer, ClusterError>) {
-        if let Some(queue) = self.asks.get_mut(&broker) {
+    fn fetched(&mut self, key: LinkKey, asks: Vec<Ask>, answer: Result<FetchAnswer, ClusterError>) {
+        if let Some(queue) = self.asks.get_mut(&key) {
             queue.under_way -= 1;
         }
         let answer = match answer {
@@ -167,7 +168,7 @@ impl Engine {
         for ask in asks {
             let partition = partitions.remove(self.slots[ask.lane].lane.at());
             let served = partition.as_ref().is_some_and(|partition| !partition.records.is_empty());
-            self.fetched_lane(broker, ask, partition, crowded);
+            self.fetched_lane(key.broker, ask, partition, crowded);
             crowded |= served;
         }
     }
@@ -184,12 +185,15 @@ impl Engine {
             let cause = "the answer leaves the partition out".to_owned();
             return self.event(ask.lane, Event::FetchLost { cause });
         };
-        let leads = self.source_routes.leader(ask.lane) == Some(broker);
+        let place = self.source_routes.place(ask.lane);
+        let leads = place.is_some_and(|place| place.broker == broker);
         match partition.error {
             // Only the leader may send a lane elsewhere: two brokers that name each other would do so for ever.
-            ErrorCode::NONE => match partition.preferred_replica.filter(|replica| leads && *replica != broker) {
-                Some(replica) => self.asks.entry(replica).or_default().push(ask, false),
-                None => {
+            ErrorCode::NONE => match (place, partition.preferred_replica) {
+                (Some(place), Some(replica)) if leads && replica != broker => {
+                    self.ask_of(Place { broker: replica, ..place }, ask, false);
+                }
+                _ => {
                     let FetchedPartition { records, aborted, .. } = partition;
                     self.event(ask.lane, Event::Fetched { records, aborted, crowded });
                 }
