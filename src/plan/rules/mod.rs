@@ -113,7 +113,7 @@ fn partitions(
     undecided: Undecided,
     warnings: &mut Vec<Warning>,
 ) -> Vec<LanePlan> {
-    // Per topic the commits on it, group by group.
+    // Per topic the commits on it, group by group, as the groups are in order.
     let mut commits: BTreeMap<&TopicName, Vec<(&GroupId, &Commit)>> = BTreeMap::new();
     for group in groups {
         for (topic, on_topic) in by_topic(group) {
@@ -123,7 +123,9 @@ fn partitions(
     let mut lanes = Vec::new();
     for (&name, topic) in taken {
         let mut on_topic = commits.remove(name).unwrap_or_default();
-        on_topic.sort_by_key(|&(group, commit)| (group, commit.at.partition));
+        for of_group in on_topic.chunk_by_mut(|(a, _), (b, _)| a == b) {
+            of_group.sort_by_key(|(_, commit)| commit.at.partition);
+        }
         let by_group: Vec<_> = on_topic.chunk_by(|(a, _), (b, _)| a == b).collect();
         for (&number, partition) in &topic.partitions {
             let at = TopicPartition { topic: name.clone(), partition: number };
