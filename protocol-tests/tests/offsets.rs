@@ -179,7 +179,7 @@ impl Stage {
     fn commit_all(&self, groups: &[&str], moved: Vec<Moved>) -> (Vec<GroupOutcome>, Vec<Warning>) {
         let planned = |group: &&str| {
             let at = TopicPartition::new("t", 0);
-            let commit = GroupCommit { at, committed: Offset(4), metadata: String::new(), unread: 6 };
+            let commit = GroupCommit { at, committed: Offset(4), unread: 6 };
             GroupPlan {
                 id: (*group).into(),
                 kind: GroupKind::Classic,

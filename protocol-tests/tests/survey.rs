@@ -207,7 +207,7 @@ fn records_that_were_compacted_away_are_of_no_age() {
     let said: Vec<_> = expiring.map(|warning| (warning.partition, warning.message.as_str())).collect();
     let first = "up to 9 records are older than the 2 h the target keeps them: it would delete what arrives";
     assert_eq!(said, [(Some(PartitionId(1)), first)]);
-    let gaps: Vec<_> = seen.source.topics[&"t".into()].partitions.values().map(|partition| partition.gap).collect();
+    let gaps: Vec<_> = seen.source.topics["t"].partitions.values().map(|partition| partition.gap).collect();
     assert_eq!(gaps, [Some(Span::new(6, 8)), Some(Span::new(6, 10)), Some(Span::new(11, 16)), None]);
     assert_eq!(*fetched.lock().expect("a count"), 1 + 2 + 2, "each step is a look, and what is young costs none");
 }

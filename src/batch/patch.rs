@@ -7,13 +7,17 @@ use crate::batch::origin::Origin;
 use crate::batch::pieces::RawBatch;
 use crate::kafka::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What a batch carries that no idempotent producer has stamped.
 const UNSTAMPED: Stamp = Stamp { producer: ProducerId(-1), epoch: ProducerEpoch(-1), sequence: Sequence(-1) };
 
-/// A batch as Produce sends it.
+/// A batch as Produce sends it. Clones share it, and queues of it stay small: there are thousands of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Outgoing {
+pub struct Outgoing(Arc<Patched>);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Patched {
     /// `header` as bytes.
     head: [u8; HEADER_SIZE],
     header: BatchHeader,
@@ -26,12 +30,8 @@ pub struct Outgoing {
 /// that changed since the source stored them still make a wrong CRC.
 pub fn pass(batch: &RawBatch) -> Outgoing {
     let header = *batch.header();
-    let mut outgoing = Outgoing {
-        head: header.encode(),
-        header,
-        body: batch.payload(),
-        origin: Origin::every(Span { start: header.base_offset, end: header.next_offset() }),
-    };
+    let origin = Origin::every(Span { start: header.base_offset, end: header.next_offset() });
+    let mut outgoing = Outgoing::made(header, batch.payload(), origin);
     outgoing.replace(BatchHeader {
         base_offset: Offset(0),
         leader_epoch: LeaderEpoch(-1),
@@ -62,7 +62,11 @@ impl Outgoing {
             records,
         };
         header.crc = crc32c::crc32c_append(crc32c::crc32c(covered(&header.encode())), &body);
-        Self { head: header.encode(), header, body, origin }
+        Self::made(header, body, origin)
+    }
+
+    fn made(header: BatchHeader, body: Bytes, origin: Origin) -> Self {
+        Self(Arc::new(Patched { head: header.encode(), header, body, origin }))
     }
 
     /// Writes our producer's stamp into the header. It may be done again, with another stamp.
@@ -71,55 +75,56 @@ impl Outgoing {
             producer: stamp.producer,
             epoch: stamp.epoch,
             base_sequence: stamp.sequence,
-            ..self.header
+            ..self.0.header
         });
     }
 
     fn replace(&mut self, header: BatchHeader) {
-        let tail = self.header.length.saturating_sub(LEAST_LENGTH);
-        let crc = crc::replace_head(self.header.crc, covered(&self.head), covered(&header.encode()), tail);
-        self.header = BatchHeader { crc, ..header };
-        self.head = self.header.encode();
+        let own = Arc::make_mut(&mut self.0);
+        let tail = own.header.length.saturating_sub(LEAST_LENGTH);
+        let crc = crc::replace_head(own.header.crc, covered(&own.head), covered(&header.encode()), tail);
+        own.header = BatchHeader { crc, ..header };
+        own.head = own.header.encode();
     }
 
     /// Bytes of the whole batch, header included.
     pub fn len(&self) -> usize {
-        self.header.size()
+        self.0.header.size()
     }
 
     /// How many records it holds: how far it moves the target's offset, and our sequence.
     pub fn records(&self) -> i32 {
-        self.header.records
+        self.0.header.records
     }
 
     /// The source offsets that are done with when it is written; not all of them need to have held a record.
     pub fn source(&self) -> Span {
-        self.origin.source
+        self.0.origin.source
     }
 
     /// How many of its records had a source offset below `offset`: where a committed offset goes.
     pub fn records_before(&self, offset: Offset) -> i32 {
-        self.origin.kept_before(offset, self.header.records)
+        self.0.origin.kept_before(offset, self.0.header.records)
     }
 
     /// The largest timestamp of its records, in ms since 1970.
     pub fn max_timestamp(&self) -> i64 {
-        self.header.max_timestamp
+        self.0.header.max_timestamp
     }
 
     /// The codec of its records; `Err` carries bits that stand for none that Kafka has.
     pub fn codec(&self) -> Result<Codec, i16> {
-        self.header.codec()
+        self.0.header.codec()
     }
 
     /// The header as it is sent.
     pub fn header(&self) -> &BatchHeader {
-        &self.header
+        &self.0.header
     }
 
     /// What is sent: the header, then the records.
     pub fn parts(&self) -> (&[u8; HEADER_SIZE], &Bytes) {
-        (&self.head, &self.body)
+        (&self.0.head, &self.0.body)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
     let log = if args.no_log { None } else { surveyed.log("run") };
     let text = surveyed.text(log.as_ref());
     match common.output {
-        Output::Json => streams::say(text.trim_end()),
+        Output::Json => streams::show(&text),
         Output::Text => streams::result(&text)?,
     }
     let migration = Migration::new(
@@ -103,13 +103,13 @@ fn tell(common: &Common, outcome: &Outcome, report: Option<ReportFile>, log: Opt
     let text = outcome::outcome(outcome);
     let kept = report.map_or(Ok(()), |report| report.write(outcome));
     if let Some(mut log) = log {
-        match log.add(&format!("\n{text}")) {
+        match log.add(&format_args!("\n{text}")) {
             Ok(()) => streams::say(&format!("text log: {}", log.path().display())),
             Err(error) => streams::say(&format!("warning: the text log ends early: {error}")),
         }
     }
     match common.output {
-        Output::Text => streams::result(&format!("\n{text}"))?,
+        Output::Text => streams::result(&format_args!("\n{text}"))?,
         Output::Json if outcome.ended() == Ended::Done => streams::document(&RunDoc::from(outcome))?,
         Output::Json => {}
     }

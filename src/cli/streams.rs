@@ -1,6 +1,7 @@
 //! stdout for results, stderr for all else. Either may be closed at any time: `kferry plan | head` is no failure.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::fmt::Display;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
@@ -8,16 +9,27 @@ use tracing::level_filters::LevelFilter;
 use super::args::{Color, Common, Output};
 use super::exit::Failure;
 
+/// Bytes that are handed over at a time.
+const PIECE: usize = 64 << 10;
+
 /// Hands `document` over on stdout, as one line.
 pub(super) fn document(document: &impl Serialize) -> Result<(), Failure> {
-    let json = serde_json::to_string(document).map_err(|error| Failure::Stdout(error.into()))?;
-    result(&(json + "\n"))
+    hand_over(|stdout| {
+        serde_json::to_writer(&mut *stdout, document)?;
+        writeln!(stdout)
+    })
 }
 
-/// Hands `text` over on stdout; a reader that went away has seen enough.
-pub(super) fn result(text: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+/// Hands `text` over on stdout.
+pub(super) fn result(text: &dyn Display) -> Result<(), Failure> {
+    hand_over(|stdout| write!(stdout, "{text}"))
+}
+
+/// Has stdout written; a reader that went away has seen enough.
+fn hand_over(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    // Larger pieces than lines, which is how stdout itself hands over.
+    let mut stdout = BufWriter::with_capacity(PIECE, io::stdout().lock());
+    match write(&mut stdout).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Stdout(error)),
         _ => Ok(()),
     }
@@ -26,6 +38,12 @@ pub(super) fn result(text: &str) -> Result<(), Failure> {
 /// Says a line on stderr. Where nobody listens there is nobody to complain to either.
 pub(super) fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Shows a text that ends with a line feed on stderr.
+pub(super) fn show(text: &dyn Display) {
+    let mut stderr = BufWriter::new(io::stderr().lock());
+    let _ = write!(stderr, "{text}").and_then(|()| stderr.flush());
 }
 
 /// Sends the library's log to stderr as the user wants it.

@@ -1,5 +1,6 @@
 //! What every command begins with that plans: connect to both clusters, look at them, make the plan and keep its text.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ impl Surveyed {
     }
 
     /// The plan as a screen shows it. What it leaves out for want of room is in the log; without a log nothing is.
-    pub(super) fn text(&self, log: Option<&TextLog>) -> String {
+    pub(super) fn text<'a>(&'a self, log: Option<&TextLog>) -> impl Display + use<'a> {
         let detail = if log.is_some() { Detail::for_screen(&self.plan) } else { Detail::Whole };
         table::plan(&self.plan, detail)
     }
@@ -52,7 +53,7 @@ impl Surveyed {
         let now = Timestamp::now();
         let head = format!("kferry {} {command}, {}", env!("CARGO_PKG_VERSION"), now.strftime("%Y-%m-%d %H:%M:%S UTC"));
         let written = TextLog::create(Path::new("."), command, now).and_then(|mut log| {
-            log.add(&format!("{head}\n\n{}", table::plan(&self.plan, Detail::Whole)))?;
+            log.add(&format_args!("{head}\n\n{}", table::plan(&self.plan, Detail::Whole)))?;
             Ok(log)
         });
         written

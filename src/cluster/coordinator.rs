@@ -22,7 +22,7 @@ impl Cluster {
             let state = self.state();
             let known = |group: &GroupId| state.coordinators.get(group).map(|broker| (group.clone(), Ok(*broker)));
             let found: Found = groups.iter().filter_map(known).collect();
-            let unknown: Vec<_> = groups.iter().filter(|group| !found.contains_key(group)).cloned().collect();
+            let unknown: Vec<_> = groups.iter().filter(|group| !found.contains_key(*group)).cloned().collect();
             (found, unknown)
         };
         if unknown.is_empty() {

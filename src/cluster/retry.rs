@@ -45,6 +45,11 @@ impl Attempts {
         Self { policy, made: 0 }
     }
 
+    /// Back before the first attempt.
+    pub const fn start_over(&mut self) {
+        self.made = 0;
+    }
+
     /// Attempts made so far.
     pub const fn made(&self) -> u32 {
         self.made

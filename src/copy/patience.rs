@@ -7,7 +7,6 @@ use crate::cluster::retry::{Attempts, Jitter, RetryPolicy};
 /// Counts failures in a row.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    policy: RetryPolicy,
     jitter: Jitter,
     attempts: Attempts,
     since: Option<Duration>,
@@ -16,7 +15,7 @@ pub struct Patience {
 impl Patience {
     /// No failure yet. Lanes with different seeds come back at different times.
     pub fn new(policy: RetryPolicy, seed: u64) -> Self {
-        Self { policy, jitter: Jitter::new(seed), attempts: Attempts::new(policy), since: None }
+        Self { jitter: Jitter::new(seed), attempts: Attempts::new(policy), since: None }
     }
 
     /// It failed again: when to try next, or `None` to give up.
@@ -33,7 +32,7 @@ impl Patience {
 
     /// It worked.
     pub(super) fn reset(&mut self) {
-        self.attempts = Attempts::new(self.policy);
+        self.attempts.start_over();
         self.since = None;
     }
 }

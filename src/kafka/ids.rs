@@ -1,5 +1,6 @@
 //! Identifiers as newtypes, so that mixing two up does not compile.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -40,6 +41,12 @@ macro_rules! name {
         impl $name {
             /// The name as the broker spells it.
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }

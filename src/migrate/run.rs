@@ -129,12 +129,17 @@ impl<'a> Migration<'a> {
         });
         let mut checkpoints = self.recorded.clone();
         checkpoints.extend(planned);
+        Outcome { lanes: lanes_of(&checkpoints), idle: idle_of(&checkpoints), ..self.outcome() }
+    }
+
+    /// An outcome without any partition.
+    fn outcome(&self) -> Outcome {
         Outcome {
             name: self.name.to_owned(),
             source: self.plan.source().clone(),
             target: self.plan.target().clone(),
-            lanes: lanes_of(&checkpoints),
-            idle: idle_of(&checkpoints),
+            lanes: Vec::new(),
+            idle: Recorded::new(),
             groups: Vec::new(),
             warnings: self.plan.warnings().to_vec(),
             elapsed: Duration::ZERO,
@@ -181,8 +186,8 @@ pub async fn run(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, MigrateError> {
     let started = Instant::now();
-    let mut begun = migration.begun();
     if migration.is_idle() {
+        let mut begun = migration.begun();
         tokio::select! {
             biased;
             () = stopped(stop.clone()) => begun.interrupted = true,
@@ -198,14 +203,14 @@ pub async fn run(
     let mut news = |news: state::News| observer.step(Step::Lock(&news));
     let opened = tokio::select! {
         biased;
-        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..begun }),
+        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..migration.begun() }),
         opened = Store::open(migration.target, migration.name, opening, &mut news) => opened,
     };
     let store = opened.map_err(MigrateError::State)?;
     let told = tokio::select! {
         biased;
         lost = store.keep() => Err(MigrateError::State(lost)),
-        told = story(&migration, &store, stop, observer, begun) => told,
+        told = story(&migration, &store, stop, observer) => told,
     };
     store.close().await;
     told.map(|outcome| Outcome { elapsed: started.elapsed(), ..outcome })
@@ -224,17 +229,16 @@ async fn story(
     store: &Store,
     stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
-    begun: Outcome,
 ) -> Result<Outcome, MigrateError> {
     let prepared = tokio::select! {
         biased;
-        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..begun }),
+        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..migration.begun() }),
         prepared = prepare(migration, store, observer) => prepared?,
     };
     let Prepared { mut checkpoints, resumed, warnings } = prepared;
-    let mut outcome = begun;
-    outcome.warnings.extend(warnings);
     let copies = copy(migration, store, &checkpoints, &resumed, stop.clone(), observer).await;
+    let mut outcome = migration.outcome();
+    outcome.warnings.extend(warnings);
     outcome.warnings.extend(copy_warnings(&copies));
     for lane in &copies.lanes {
         checkpoints.insert(lane.at.clone(), lane.checkpoint.clone());

@@ -121,8 +121,6 @@ pub struct GroupCommit {
     pub at: TopicPartition,
     /// The offset as the source holds it.
     pub committed: Offset,
-    /// The string committed with it.
-    pub metadata: String,
     /// How many offsets of the lane the group has not read; 0 also for a commit beyond the log's end.
     pub unread: i64,
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::facts::{
     ClusterIdentity, Commit, Group, GroupKind, SourceFacts, SourcePartition, SourceTopic, Survey, TargetFacts,
@@ -51,15 +51,15 @@ pub async fn survey(
     rules: &Rules<'_>,
     now_ms: i64,
 ) -> Result<Survey, ClusterError> {
-    let (topics, groups, facts) =
-        tokio::join!(source.cluster.metadata(None), groups(source.cluster, rules), target_facts(target));
-    let topics: Topics = topics?.into_iter().filter(|(_, topic)| !topic.partitions.is_empty()).collect();
+    let (looked, groups, facts) =
+        tokio::join!(first_look(source.cluster, rules), groups(source.cluster, rules), target_facts(target));
+    let (topics, first_look) = looked?;
     let (groups, groups_hidden) = groups?;
     let names: BTreeSet<TopicName> = topics.keys().cloned().collect();
     let taken = select(&groups, &names, rules).topics;
     let facts = facts?;
     let (sources, targets, tells_configs) = tokio::join!(
-        source_topics(source.cluster, &topics, &taken),
+        source_topics(source.cluster, &topics, &taken, first_look),
         target_topics(target.cluster, &taken),
         tells_configs(source.cluster)
     );
@@ -207,11 +207,29 @@ async fn configs(
     answers.into_iter().map(|(name, configs)| Ok((name, unless_refused(configs)?.ok()))).collect()
 }
 
+/// Where logs end, and since when that is known.
+struct Look {
+    ends: BTreeMap<TopicPartition, Result<ListedOffset, ClusterError>>,
+    at: Instant,
+}
+
+/// The source's topics, and the ends of all that may turn out to be taken: while the groups are asked, the time between the
+/// two looks passes. What does not answer at once is left for later, as nobody may want it.
+async fn first_look(source: &Cluster, rules: &Rules<'_>) -> Result<(Topics, Look), ClusterError> {
+    let topics = source.metadata(None).await?;
+    let topics: Topics = topics.into_iter().filter(|(_, topic)| !topic.partitions.is_empty()).collect();
+    let may_be_taken = |name: &str| !name.starts_with("__") && rules.selection.topics.takes(name);
+    let partitions = partitions(topics.iter().filter(|(name, _)| may_be_taken(name.as_str())));
+    let ends = timeout(BETWEEN_LOOKS, source.list_offsets(Edge::HighWatermark, &partitions)).await;
+    Ok((topics, Look { ends: ends.unwrap_or_default(), at: Instant::now() }))
+}
+
 /// The topics that are taken, with two looks at their ends.
 async fn source_topics(
     source: &Cluster,
     topics: &Topics,
     taken: &BTreeSet<TopicName>,
+    look: Look,
 ) -> Result<BTreeMap<TopicName, SourceTopic>, ClusterError> {
     let taken: BTreeMap<&TopicName, &Topic> = topics.iter().filter(|(name, _)| taken.contains(*name)).collect();
     if taken.is_empty() {
@@ -219,8 +237,11 @@ async fn source_topics(
     }
     let names: Vec<TopicName> = taken.keys().map(|&name| name.clone()).collect();
     let partitions = partitions(taken.iter().map(|(&name, &topic)| (name, topic)));
-    let first_look = ends(source, Edge::HighWatermark, &partitions).await?;
-    let seen = Instant::now();
+    let seen = |at: &TopicPartition| Some((at.clone(), look.ends.get(at)?.as_ref().ok()?.offset));
+    let (first_look, seen) = match partitions.iter().map(seen).collect::<Option<Offsets>>() {
+        Some(ends) => (ends, look.at),
+        None => (ends(source, Edge::HighWatermark, &partitions).await?, Instant::now()),
+    };
     let mut configs = configs(source, &names).await?;
     sleep_until(seen + BETWEEN_LOOKS).await;
     let (starts, stable, ends) = tokio::try_join!(

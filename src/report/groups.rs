@@ -1,6 +1,7 @@
 //! Where the groups go on, as text.
 
-use super::table::{many, table};
+use super::columns::table;
+use super::table::many;
 use crate::kafka::GroupId;
 use crate::kafka::units::Count;
 use crate::offsets::{GroupOutcome, Outcome};

@@ -1,7 +1,8 @@
 //! The text log that a command leaves in the current directory, as the script did.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -36,13 +37,15 @@ impl TextLog {
         Err(io::Error::new(ErrorKind::AlreadyExists, format!("{stem}.log and its successors exist")))
     }
 
-    /// Adds a paragraph.
+    /// Adds a text that ends with a line feed.
     ///
     /// # Errors
     ///
     /// The disk refused it.
-    pub fn add(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.file, "{}", text.trim_end())
+    pub fn add(&mut self, text: &dyn Display) -> io::Result<()> {
+        let mut file = BufWriter::new(&self.file);
+        write!(file, "{text}")?;
+        file.flush()
     }
 
     /// Where the log is.
@@ -63,7 +66,7 @@ mod tests {
         let second = TextLog::create(folder.path(), "plan", now).expect("a log");
         assert!(first.path().ends_with("kferry-plan-20261123T015643Z.log"));
         assert!(second.path().ends_with("kferry-plan-20261123T015643Z-2.log"));
-        first.add("Prepare to migrate\n\n").expect("written");
+        first.add(&"Prepare to migrate\n").expect("written");
         assert_eq!(std::fs::read_to_string(first.path()).expect("read"), "Prepare to migrate\n");
     }
 }

@@ -1,5 +1,6 @@
 //! Plans and results as text for people and as stable JSON for programs.
 
+mod columns;
 mod file;
 pub mod groups;
 pub mod json;

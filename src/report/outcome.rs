@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::columns::table;
 use super::groups::groups;
-use super::table::{many, table};
+use super::table::many;
 use crate::copy::Volume;
 use crate::kafka::units::{Bytes, Count, Span};
 use crate::migrate::{Ended, LaneOutcome, Outcome};

@@ -3,16 +3,16 @@
 //! The log gets every partition. A screen gets them too while they fit on a few pages; beyond that it gets one line per
 //! topic, and the first few of every other list.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
-
+use super::columns::{columns, table};
 use crate::kafka::units::{Bytes, Count};
 use crate::kafka::{GroupId, Offset, TopicName};
 use crate::plan::facts::ClusterIdentity;
-use crate::plan::{Action, GroupPlan, LanePlan, Plan, Reason, Warning, WarningCode, Weight};
+use crate::plan::{Action, GroupCommit, GroupPlan, LanePlan, Plan, Reason, Warning, WarningCode, Weight};
 
 /// How much a text shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,21 +42,37 @@ impl Detail {
     }
 }
 
-/// The plan's text; every line ends with a line feed.
-pub fn plan(plan: &Plan, detail: Detail) -> String {
-    let mut lines = vec!["Prepare to migrate".to_owned(), clusters(plan)];
-    let sections = match detail {
-        Detail::Whole => vec![lanes(plan), skipped(plan)],
-        Detail::Topics => vec![topics(plan), skipped_by_reason(plan)],
-    };
-    let rest = [groups(plan, detail), created(plan, detail), warnings(plan, detail)];
-    for section in sections.into_iter().chain(rest).filter(|section| !section.is_empty()) {
-        lines.push(String::new());
-        lines.extend(section);
+/// The plan's text; every line ends with a line feed. It may have a million lines, so that it is made as it is written.
+pub fn plan(plan: &Plan, detail: Detail) -> impl Display {
+    Text { plan, detail }
+}
+
+struct Text<'a> {
+    plan: &'a Plan,
+    detail: Detail,
+}
+
+/// Lines that belong together, made one at a time.
+type Section<'a> = Box<dyn Iterator<Item = String> + 'a>;
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let &Self { plan, detail } = self;
+        writeln!(f, "Prepare to migrate\n{}", clusters(plan))?;
+        let [moving, skipped]: [Section<'_>; 2] = match detail {
+            Detail::Whole => [Box::new(lanes(plan)), Box::new(skipped(plan))],
+            Detail::Topics => [Box::new(topics(plan).into_iter()), Box::new(skipped_by_reason(plan).into_iter())],
+        };
+        let sections = [moving, skipped, groups(plan, detail), created(plan, detail), warnings(plan, detail)];
+        for section in sections {
+            let mut section = section.peekable();
+            if section.peek().is_some() {
+                writeln!(f)?;
+            }
+            section.try_for_each(|line| writeln!(f, "{line}"))?;
+        }
+        writeln!(f, "\n{}", totals(plan))
     }
-    lines.push(String::new());
-    lines.push(totals(plan));
-    lines.join("\n") + "\n"
 }
 
 fn clusters(plan: &Plan) -> String {
@@ -68,22 +84,6 @@ fn clusters(plan: &Plan) -> String {
         }
     };
     format!("from {} to {}", named(plan.source()), named(plan.target()))
-}
-
-/// An aligned table; the columns whose titles begin with a space stand to the right.
-pub(super) fn table<const N: usize>(titles: [&str; N], rows: Vec<[String; N]>) -> Vec<String> {
-    if rows.is_empty() {
-        return Vec::new();
-    }
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(titles.map(str::trim)).add_rows(rows);
-    for (title, column) in titles.iter().zip(table.column_iter_mut()) {
-        column.set_padding((0, 2));
-        if title.starts_with(' ') {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
 fn count(count: usize) -> Count {
@@ -100,20 +100,21 @@ pub(super) fn many(number: usize, noun: &str) -> String {
 }
 
 /// One row per lane.
-fn lanes(plan: &Plan) -> Vec<String> {
-    let row = |lane: &LanePlan| {
+fn lanes(plan: &Plan) -> impl Iterator<Item = String> {
+    fn row(lane: &LanePlan) -> [Cow<'_, str>; 7] {
+        let LanePlan { at, span, group, reason, .. } = lane;
         [
-            lane.at.topic.to_string(),
-            lane.at.partition.to_string(),
-            offset(lane.span.start),
-            offset(lane.span.end),
-            Count(lane.records()).to_string(),
-            lane.group.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
-            lane.reason.as_str().to_owned(),
+            at.topic.as_str().into(),
+            at.partition.to_string().into(),
+            offset(span.start).into(),
+            offset(span.end).into(),
+            Count(lane.records()).to_string().into(),
+            group.as_ref().map_or("-", GroupId::as_str).into(),
+            reason.as_str().into(),
         ]
-    };
+    }
     let titles = ["topic", " partition", " start", " end", " records", "start set by", "reason"];
-    table(titles, plan.lanes().map(row).collect())
+    columns(titles, plan.lanes().map(row))
 }
 
 /// One row per topic that has lanes.
@@ -137,9 +138,9 @@ fn topics(plan: &Plan) -> Vec<String> {
 }
 
 /// One line per partition that nothing is left of.
-fn skipped(plan: &Plan) -> Vec<String> {
+fn skipped(plan: &Plan) -> impl Iterator<Item = String> {
     let skipped = plan.partitions().iter().filter(|lane| lane.action() == Action::Skip);
-    skipped.map(|lane| format!("skip migrate... {}: {}", lane.at, why_skipped(lane))).collect()
+    skipped.map(|lane| format!("skip migrate... {}: {}", lane.at, why_skipped(lane)))
 }
 
 fn why_skipped(lane: &LanePlan) -> String {
@@ -174,56 +175,46 @@ fn skipped_by_reason(plan: &Plan) -> Vec<String> {
 }
 
 /// What each group has not read yet, by topic.
-fn groups(plan: &Plan, detail: Detail) -> Vec<String> {
-    let by_topic = |group: &GroupPlan| -> Vec<[String; 4]> {
-        let topics = group.commits.chunk_by(|a, b| a.at.topic == b.at.topic);
-        let row = |commits: &[crate::plan::GroupCommit]| {
-            let unread = commits.iter().map(|commit| commit.unread).fold(0, i64::saturating_add);
-            let topic = commits.first()?.at.topic.to_string();
-            Some([group.id.to_string(), topic, count(commits.len()).to_string(), Count(unread).to_string()])
-        };
-        topics.filter_map(row).collect()
-    };
-    let mut rows: Vec<[String; 4]> = plan.groups().iter().flat_map(by_topic).collect();
-    let limit = if detail == Detail::Whole { usize::MAX } else { PAGES };
-    let hidden = rows.len().saturating_sub(limit);
-    rows.truncate(limit);
-    let mut lines = table(["group", "topic", " partitions", " unread records"], rows);
-    if hidden > 0 {
-        lines.push(format!("… and {} more in the log", count(hidden)));
+fn groups(plan: &Plan, detail: Detail) -> Section<'_> {
+    fn by_topic(group: &GroupPlan) -> impl Iterator<Item = (&GroupId, &[GroupCommit])> + Clone {
+        group.commits.chunk_by(|a, b| a.at.topic == b.at.topic).map(|commits| (&group.id, commits))
     }
-    lines
+    fn row<'a>((group, commits): (&'a GroupId, &'a [GroupCommit])) -> [Cow<'a, str>; 4] {
+        let unread = commits.iter().map(|commit| commit.unread).fold(0, i64::saturating_add);
+        let topic = commits.first().map_or("", |first| first.at.topic.as_str());
+        [group.as_str().into(), topic.into(), count(commits.len()).to_string().into(), Count(unread).to_string().into()]
+    }
+    let all = plan.groups().iter().flat_map(by_topic);
+    let shown = if detail == Detail::Whole { usize::MAX } else { PAGES };
+    let hidden = if detail == Detail::Whole { 0 } else { all.clone().skip(PAGES).count() };
+    let lines = columns(["group", "topic", " partitions", " unread records"], all.take(shown).map(row));
+    Box::new(lines.chain((hidden > 0).then(|| format!("… and {} more in the log", count(hidden)))))
 }
 
 /// What the target lacks.
-fn created(plan: &Plan, detail: Detail) -> Vec<String> {
+fn created(plan: &Plan, detail: Detail) -> Section<'_> {
     let one = |name: &TopicName, partitions: i32| {
         format!("  {name} ({})", many(usize::try_from(partitions).unwrap_or_default(), "partition"))
     };
-    let names = plan.create().iter().map(|topic| one(&topic.spec.name, topic.spec.partitions));
+    let names = plan.create().iter().map(move |topic| one(&topic.spec.name, topic.spec.partitions));
     headed(format!("{} to create on the target", many(plan.create().len(), "topic")), names, detail)
 }
 
 /// A heading and the first few lines under it; nothing where there are none.
-fn headed(heading: String, entries: impl ExactSizeIterator<Item = String>, detail: Detail) -> Vec<String> {
+fn headed<'a>(heading: String, entries: impl ExactSizeIterator<Item = String> + 'a, detail: Detail) -> Section<'a> {
+    let heading = (entries.len() > 0).then_some(heading);
     let hidden = entries.len().saturating_sub(detail.few());
-    let mut lines: Vec<String> = entries.take(detail.few()).collect();
-    if !lines.is_empty() {
-        lines.insert(0, heading);
-    }
-    if hidden > 0 {
-        lines.push(format!("  … and {} more in the log", count(hidden)));
-    }
-    lines
+    let more = (hidden > 0).then(|| format!("  … and {} more in the log", count(hidden)));
+    Box::new(heading.into_iter().chain(entries.take(detail.few())).chain(more))
 }
 
 /// The warnings, those that keep a run from starting first.
-fn warnings(plan: &Plan, detail: Detail) -> Vec<String> {
-    let mut by_code: BTreeMap<(std::cmp::Reverse<Weight>, WarningCode), Vec<&Warning>> = BTreeMap::new();
+fn warnings<'a>(plan: &'a Plan, detail: Detail) -> Section<'a> {
+    let mut by_code: BTreeMap<(Reverse<Weight>, WarningCode), Vec<&Warning>> = BTreeMap::new();
     for warning in plan.warnings() {
-        by_code.entry((std::cmp::Reverse(warning.weight), warning.code)).or_default().push(warning);
+        by_code.entry((Reverse(warning.weight), warning.code)).or_default().push(warning);
     }
-    let section = |((std::cmp::Reverse(weight), code), warnings): ((_, WarningCode), Vec<&Warning>)| {
+    let section = move |((Reverse(weight), code), warnings): ((_, WarningCode), Vec<&'a Warning>)| {
         let heading = match weight {
             Weight::Note => format!("warning {code}"),
             Weight::Unless(permit) => format!("warning {code} (run refuses without {})", permit.flag()),
@@ -231,7 +222,7 @@ fn warnings(plan: &Plan, detail: Detail) -> Vec<String> {
         };
         headed(heading, warnings.into_iter().map(|warning| format!("  {warning}")), detail)
     };
-    by_code.into_iter().flat_map(section).collect()
+    Box::new(by_code.into_iter().flat_map(section))
 }
 
 fn totals(plan: &Plan) -> String {
@@ -289,7 +280,7 @@ or raise offsets.retention.minutes
 
 76,522 records to migrate in 1 partition of 1 topic
 ";
-        assert_eq!(plan(&scene.plan(), Detail::Whole), expected);
+        assert_eq!(plan(&scene.plan(), Detail::Whole).to_string(), expected);
         assert_eq!(Detail::for_screen(&scene.plan()), Detail::Whole);
     }
 
@@ -336,8 +327,8 @@ warning undecided
 
 795,996 records to migrate in 800 partitions of 2 topics
 ";
-        assert_eq!(plan(&made, Detail::Topics), expected);
-        let whole = plan(&made, Detail::Whole);
+        assert_eq!(plan(&made, Detail::Topics).to_string(), expected);
+        let whole = plan(&made, Detail::Whole).to_string();
         assert_eq!(whole.lines().filter(|line| line.starts_with("skip migrate... b/")).count(), 400);
         assert_eq!(whole.lines().filter(|line| line.starts_with("c ")).count(), 400);
         assert!(!whole.contains('…'));
@@ -345,7 +336,7 @@ warning undecided
 
     #[test]
     fn an_empty_plan_says_so() {
-        let text = plan(&Scene::new().plan(), Detail::Whole);
+        let text = plan(&Scene::new().plan(), Detail::Whole).to_string();
         assert!(text.starts_with("Prepare to migrate\n"), "{text}");
         assert!(text.ends_with("\nnothing to migrate\n"), "{text}");
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::table::{many, table};
+use super::columns::table;
+use super::table::many;
 use crate::kafka::Offset;
 use crate::kafka::units::{Count, Span};
 use crate::migrate::Ended;

@@ -79,13 +79,23 @@ impl<'a> Reader<'a> {
 
     /// An array; null counts as empty. The vector grows as items are read, so a false count reserves nothing.
     pub(super) fn array<T>(&mut self, what: &'static str, mut item: impl FnMut(&mut Self) -> Read<T>) -> Read<Vec<T>> {
+        let mut items = Vec::new();
+        self.each(what, |reader| {
+            items.push(item(reader)?);
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    /// An array whose items need no vector of their own; null counts as empty.
+    pub(super) fn each(&mut self, what: &'static str, mut item: impl FnMut(&mut Self) -> Read<()>) -> Read<()> {
         let at = self.cursor.position();
         let count = if self.flexible { self.compact(what)? } else { self.length32(what)? }.unwrap_or(0);
         if count > self.cursor.remaining() {
             let value = i64::try_from(count).unwrap_or(i64::MAX);
             return Err(CursorError::Absurd { what, value, at }.into());
         }
-        (0..count).map(|_| item(self)).collect()
+        (0..count).try_for_each(|_| item(self))
     }
 
     /// An array of INT32.

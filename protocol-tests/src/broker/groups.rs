@@ -164,8 +164,9 @@ impl Groups {
 
     /// Drops the offsets of a topic that was deleted.
     pub fn forget_topic(&mut self, topic: &str) {
+        let all = (topic.to_owned(), i32::MIN)..=(topic.to_owned(), i32::MAX);
         for group in self.groups.values_mut() {
-            group.offsets.retain(|(name, _), _| name != topic);
+            group.offsets.extract_if(all.clone(), |_, _| true).for_each(drop);
         }
     }
 

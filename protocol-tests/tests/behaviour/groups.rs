@@ -144,7 +144,7 @@ fn string(offset: i64) -> String {
 
 fn plan(group: &str, topic: &Topic) -> GroupPlan {
     let at = TopicPartition::new(topic.name.as_str(), 0);
-    let commit = GroupCommit { at, committed: Offset(0), metadata: String::new(), unread: 0 };
+    let commit = GroupCommit { at, committed: Offset(0), unread: 0 };
     GroupPlan { id: group.into(), kind: GroupKind::Classic, state: None, members: None, commits: vec![commit] }
 }
 

@@ -176,7 +176,8 @@ fn check(
         connection.check(ApiKey::OffsetFetch, Subject::Group(group.clone()), code, message)
     };
     refused(commits.error, None)?;
-    for offset in commits.offsets.iter().filter(|offset| offset.error != ErrorCode::UNSTABLE_OFFSET_COMMIT) {
+    let fine = [ErrorCode::NONE, ErrorCode::UNSTABLE_OFFSET_COMMIT];
+    for offset in commits.offsets.iter().filter(|offset| !fine.contains(&offset.error)) {
         refused(offset.error, Some(&format!("for {}", offset.at)))?;
     }
     Ok(commits.offsets)

@@ -217,7 +217,7 @@ fn creation(answers: &'static [Option<ErrorCode>]) -> Arc<Script> {
 
 async fn create(script: &Arc<Script>) -> Result<(), ClusterError> {
     let topic = NewTopic { name: "t".into(), partitions: 1, replication_factor: 1, configs: BTreeMap::new() };
-    script.connect().await.create_topics(&[topic], false).await.remove(&"t".into()).expect("an answer")
+    script.connect().await.create_topics(&[topic], false).await.remove("t").expect("an answer")
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::plan::plan::{LanePlan, Mark, Reason};
 use crate::plan::warning::{Warning, WarningCode};
 
 /// Decides one partition. `commits` names every selected group with a commit on the topic, and its commit on this
-/// partition; it is empty only for a topic that is taken without any commit.
+/// partition, by group; it is empty only for a topic that is taken without any commit.
 pub(super) fn bounds(
     at: &TopicPartition,
     topic_id: Option<TopicId>,
@@ -57,7 +57,8 @@ pub(super) fn bounds(
     let span = Span { start, end };
     let mut marks: Vec<Mark> =
         usable().map(|(commit, group)| Mark { group: group.clone(), source: commit.clamp(start, end) }).collect();
-    marks.sort_by(|a, b| (a.source, &a.group).cmp(&(b.source, &b.group)));
+    // The groups are in order already.
+    marks.sort_by_key(|mark| mark.source);
     let lane = LanePlan {
         at: at.clone(),
         topic_id,

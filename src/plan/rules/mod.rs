@@ -20,12 +20,12 @@ pub use select::{Taken, select, wants_commits};
 
 use pair::{There, pairs};
 
-use super::facts::{Group, SourceTopic, Survey};
+use super::facts::{Commit, Group, SourceTopic, Survey};
 use super::plan::{GroupCommit, GroupPlan, LanePlan, Parts, Plan};
 use super::warning::Warning;
 use crate::config::{Selection, Settings, TopicSettings, Undecided, Ungrouped};
 use crate::kafka::units::Count;
-use crate::kafka::{GroupId, Offset, Span, TopicName, TopicPartition};
+use crate::kafka::{GroupId, Offset, PartitionId, Span, TopicName, TopicPartition};
 
 /// What the operator asked for, as far as a plan depends on it.
 #[derive(Clone, Copy, Debug)]
@@ -113,45 +113,59 @@ fn partitions(
     undecided: Undecided,
     warnings: &mut Vec<Warning>,
 ) -> Vec<LanePlan> {
-    // Per topic the groups with a commit on it, and their commits by partition.
-    let mut commits: BTreeMap<&TopicName, BTreeMap<&GroupId, BTreeMap<&TopicPartition, Offset>>> = BTreeMap::new();
-    for (group, commit) in groups.iter().flat_map(|group| usable_commits(group)) {
-        commits.entry(&commit.at.topic).or_default().entry(group).or_default().insert(&commit.at, commit.offset);
+    // Per topic the commits on it, group by group, as the groups are in order.
+    let mut commits: BTreeMap<&TopicName, Vec<(&GroupId, &Commit)>> = BTreeMap::new();
+    for group in groups {
+        for (topic, on_topic) in by_topic(group) {
+            commits.entry(topic).or_default().extend(on_topic.map(|commit| (&group.id, commit)));
+        }
     }
-    let none = BTreeMap::new();
     let mut lanes = Vec::new();
     for (&name, topic) in taken {
-        let on_topic = commits.get(name).unwrap_or(&none);
+        let mut on_topic = commits.remove(name).unwrap_or_default();
+        for of_group in on_topic.chunk_by_mut(|(a, _), (b, _)| a == b) {
+            of_group.sort_by_key(|(_, commit)| commit.at.partition);
+        }
+        let by_group: Vec<_> = on_topic.chunk_by(|(a, _), (b, _)| a == b).collect();
         for (&number, partition) in &topic.partitions {
             let at = TopicPartition { topic: name.clone(), partition: number };
-            let here: Vec<_> = on_topic.iter().map(|(&group, by)| (group, by.get(&at).copied())).collect();
+            let here: Vec<_> = by_group.iter().filter_map(|commits| commit_on(number, commits)).collect();
             lanes.push(bounds::bounds(&at, topic.id, partition, &here, undecided, warnings));
         }
         let gone =
-            on_topic.values().flat_map(BTreeMap::keys).filter(|at| !topic.partitions.contains_key(&at.partition));
-        activity::gone(gone.copied().collect::<BTreeSet<_>>().into_iter(), warnings);
+            on_topic.iter().map(|(_, commit)| &commit.at).filter(|at| !topic.partitions.contains_key(&at.partition));
+        activity::gone(gone.collect::<BTreeSet<_>>().into_iter(), warnings);
     }
     lanes
 }
 
-/// A group's commits; brokers store negative offsets too, which mean nothing.
-fn usable_commits(group: &Group) -> impl Iterator<Item = (&GroupId, &super::facts::Commit)> {
-    let commits = group.commits.as_deref().unwrap_or_default();
-    commits.iter().filter(|commit| commit.offset.get() >= 0).map(|commit| (&group.id, commit))
+/// A group and its commit on a partition, found among its commits on the topic, which are ordered.
+fn commit_on<'a>(partition: PartitionId, commits: &[(&'a GroupId, &Commit)]) -> Option<(&'a GroupId, Option<Offset>)> {
+    let (group, _) = commits.first()?;
+    let place = commits.binary_search_by_key(&partition, |(_, commit)| commit.at.partition).ok();
+    Some((group, place.and_then(|place| Some(commits.get(place)?.1.offset))))
 }
 
-/// The selected groups that have a commit on one of these partitions.
+/// A group's commits by topic; brokers store negative offsets too, which mean nothing.
+fn by_topic(group: &Group) -> impl Iterator<Item = (&TopicName, impl Iterator<Item = &Commit>)> {
+    let commits = group.commits.as_deref().unwrap_or_default();
+    commits.chunk_by(|a, b| a.at.topic == b.at.topic).filter_map(|on_topic| {
+        Some((&on_topic.first()?.at.topic, on_topic.iter().filter(|commit| commit.offset.get() >= 0)))
+    })
+}
+
+/// The selected groups that have a commit on one of these partitions, which are in order.
 fn groups(selected: &[&Group], partitions: &[LanePlan]) -> Vec<GroupPlan> {
-    let lanes: BTreeMap<&TopicPartition, &LanePlan> = partitions.iter().map(|lane| (&lane.at, lane)).collect();
+    let lanes: BTreeMap<&TopicName, &[LanePlan]> = partitions
+        .chunk_by(|a, b| a.at.topic == b.at.topic)
+        .filter_map(|lanes| Some((&lanes.first()?.at.topic, lanes)))
+        .collect();
     let on = |group: &Group| -> Vec<GroupCommit> {
-        let mut commits: Vec<GroupCommit> = usable_commits(group)
-            .filter_map(|(_, commit)| {
-                let span = lanes.get(&commit.at)?.span;
-                let unread = Span { start: commit.offset.max(span.start), end: span.end }.len();
-                let (at, metadata) = (commit.at.clone(), commit.metadata.clone());
-                Some(GroupCommit { at, committed: commit.offset, metadata, unread })
-            })
-            .collect();
+        let mut commits = Vec::with_capacity(group.commits.as_ref().map_or(0, Vec::len));
+        for (topic, on_topic) in by_topic(group) {
+            let lanes = lanes.get(topic).copied().unwrap_or_default();
+            commits.extend(on_topic.filter_map(|commit| group_commit(commit, lanes)));
+        }
         commits.sort_by(|a, b| a.at.cmp(&b.at));
         commits
     };
@@ -163,4 +177,13 @@ fn groups(selected: &[&Group], partitions: &[LanePlan]) -> Vec<GroupPlan> {
         commits: on(group),
     });
     planned.filter(|group| !group.commits.is_empty()).collect()
+}
+
+/// A commit of a group, where one of a topic's lanes is its partition.
+fn group_commit(commit: &Commit, lanes: &[LanePlan]) -> Option<GroupCommit> {
+    let place = lanes.binary_search_by_key(&commit.at.partition, |lane| lane.at.partition).ok()?;
+    let LanePlan { at, span, .. } = lanes.get(place)?;
+    let unread = Span { start: commit.offset.max(span.start), end: span.end }.len();
+    // The lane's name: the commits of all groups share it.
+    Some(GroupCommit { at: at.clone(), committed: commit.offset, unread })
 }

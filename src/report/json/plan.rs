@@ -1,5 +1,7 @@
 //! The plan as one JSON document, version 1: written by `kferry plan --output json`, and readable again.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::plan::facts::ClusterIdentity;
@@ -7,7 +9,7 @@ use crate::plan::{self, Action, GroupPlan, LanePlan, Plan, Reason};
 
 /// The document. A key whose value is not known is `null`, never missing.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PlanDoc {
+pub struct PlanDoc<'a> {
     /// Always 1.
     pub version: u32,
     /// The cluster that is read.
@@ -17,7 +19,7 @@ pub struct PlanDoc {
     /// Every partition of the topics that are taken, by topic and number.
     pub partitions: Vec<PartitionDoc>,
     /// Every commit of the selected groups on these topics, by group, topic and number.
-    pub groups: Vec<GroupDoc>,
+    pub groups: Vec<GroupDoc<'a>>,
     /// Sums over the partitions to migrate.
     pub totals: TotalsDoc,
     /// What to know before a run.
@@ -64,13 +66,13 @@ pub struct PartitionDoc {
 
 /// A group's commit on a partition.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct GroupDoc {
+pub struct GroupDoc<'a> {
     /// The group.
-    pub group: String,
+    pub group: Cow<'a, str>,
     /// Its state as the broker spells it.
-    pub state: Option<String>,
+    pub state: Option<Cow<'a, str>>,
     /// The topic.
-    pub topic: String,
+    pub topic: Cow<'a, str>,
     /// The partition's number.
     pub partition: i32,
     /// The offset as the source holds it.
@@ -103,15 +105,18 @@ pub struct WarningDoc {
     pub message: String,
 }
 
-impl From<&Plan> for PlanDoc {
-    fn from(plan: &Plan) -> Self {
+impl<'a> From<&'a Plan> for PlanDoc<'a> {
+    fn from(plan: &'a Plan) -> Self {
         let totals = plan.totals();
+        // There may be a million of them.
+        let mut groups = Vec::with_capacity(plan.groups().iter().map(|group| group.commits.len()).sum());
+        groups.extend(plan.groups().iter().flat_map(commits));
         Self {
             version: 1,
             source: plan.source().into(),
             target: plan.target().into(),
             partitions: plan.partitions().iter().map(PartitionDoc::from).collect(),
-            groups: plan.groups().iter().flat_map(commits).collect(),
+            groups,
             totals: TotalsDoc {
                 topics: totals.topics,
                 partitions: totals.partitions,
@@ -160,11 +165,11 @@ impl From<&plan::Warning> for WarningDoc {
     }
 }
 
-fn commits(group: &GroupPlan) -> impl Iterator<Item = GroupDoc> {
+fn commits(group: &GroupPlan) -> impl Iterator<Item = GroupDoc<'_>> {
     group.commits.iter().map(|commit| GroupDoc {
-        group: group.id.to_string(),
-        state: group.state.clone(),
-        topic: commit.at.topic.to_string(),
+        group: group.id.as_str().into(),
+        state: group.state.as_deref().map(Cow::from),
+        topic: commit.at.topic.as_str().into(),
         partition: commit.at.partition.get(),
         committed: commit.committed.get(),
     })
@@ -179,7 +184,8 @@ mod tests {
 
     #[test]
     fn the_script_s_example_as_a_document() {
-        let document = PlanDoc::from(&example().plan());
+        let plan = example().plan();
+        let document = PlanDoc::from(&plan);
         let partition = |topic, group, committed, earliest, start, end, records, action, reason, expired| {
             json!({"topic": topic, "partition": 0, "group": group, "committed": committed, "earliest": earliest,
                    "start": start, "end": end, "records": records, "bytes": null, "action": action, "reason": reason,
@@ -220,13 +226,14 @@ mod tests {
     fn what_is_not_known_is_null_and_a_document_reads_back_as_written() {
         let mut scene = Scene::new().topic("t", &[(0, 9)]).group("g", &[("t", 0, 99)]);
         (scene.survey.source.identity.id, scene.group_mut("g").state) = (None, None);
-        let document = PlanDoc::from(&scene.plan());
+        let plan = scene.plan();
+        let document = PlanDoc::from(&plan);
         let written = serde_json::to_value(&document).expect("JSON");
         for unknown in ["/source/cluster_id", "/partitions/0/group", "/partitions/0/committed", "/groups/0/state"] {
             assert_eq!(written.pointer(unknown), Some(&Value::Null), "{unknown}");
         }
         let mut later = written;
         later["new"] = json!("field");
-        assert_eq!(serde_json::from_value::<PlanDoc>(later).expect("a plan"), document);
+        assert_eq!(serde_json::from_value::<PlanDoc<'_>>(later).expect("a plan"), document);
     }
 }

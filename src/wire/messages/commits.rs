@@ -9,6 +9,7 @@ use crate::wire::{ApiKey, Reader, Request, Rope, WireError};
 use bytes::Bytes;
 use kafka_protocol::messages::OffsetFetchRequest;
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopic};
+use std::collections::BTreeSet;
 
 /// Asks a coordinator for commits of its groups; before version 8 exactly one group can be named.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,20 +85,21 @@ impl Request for OffsetFetch {
 
     fn decode(version: i16, body: Bytes) -> Result<OffsetFetchAnswer, WireError> {
         let mut reader = super::reader::<Self>(version, &body);
+        let mut names = BTreeSet::new();
         if version >= 3 {
             reader.throttle()?;
         }
         if version >= 8 {
             let groups = reader.array("groups", |reader| {
                 let group = Some(GroupId::from(reader.text("group_id")?));
-                let offsets = topics(version, reader)?;
+                let offsets = topics(version, reader, &mut names)?;
                 let error = reader.code()?;
                 reader.tags()?;
                 Ok(GroupCommits { group, error, offsets })
             })?;
             return Ok(OffsetFetchAnswer { groups });
         }
-        let offsets = topics(version, &mut reader)?;
+        let offsets = topics(version, &mut reader, &mut names)?;
         let error = if version >= 2 { reader.code()? } else { ErrorCode::NONE };
         Ok(OffsetFetchAnswer { groups: vec![GroupCommits { group: None, error, offsets }] })
     }
@@ -112,14 +114,29 @@ fn by_topic(partitions: &[TopicPartition]) -> Vec<OffsetFetchRequestTopic> {
     topics.collect()
 }
 
-fn topics(version: i16, reader: &mut Reader<'_>) -> Result<Vec<CommittedOffset>, WireError> {
-    let topics = reader.array("topics", |reader| {
-        let topic = TopicName::from(reader.text("topic")?);
-        let offsets = reader.array("partitions", |reader| partition(version, &topic, reader))?;
-        reader.tags()?;
-        Ok(offsets)
+/// Groups have commits on the same topics: `names` holds each name once, however many commits share it.
+fn topics(
+    version: i16,
+    reader: &mut Reader<'_>,
+    names: &mut BTreeSet<TopicName>,
+) -> Result<Vec<CommittedOffset>, WireError> {
+    let mut offsets = Vec::new();
+    reader.each("topics", |reader| {
+        let name = reader.text("topic")?;
+        let topic = names.get(name).cloned().unwrap_or_else(|| {
+            let topic = TopicName::from(name);
+            names.insert(topic.clone());
+            topic
+        });
+        reader.each("partitions", |reader| {
+            offsets.push(partition(version, &topic, reader)?);
+            Ok(())
+        })?;
+        reader.tags()
     })?;
-    Ok(topics.into_iter().flatten().collect())
+    // There may be a million of them, and they are kept.
+    offsets.shrink_to_fit();
+    Ok(offsets)
 }
 
 fn partition(version: i16, topic: &TopicName, reader: &mut Reader<'_>) -> Result<CommittedOffset, WireError> {

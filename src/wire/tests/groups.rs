@@ -214,6 +214,21 @@ fn partitions_are_named_where_brokers_must_be_told() {
 }
 
 #[test]
+fn the_commits_of_an_answer_share_the_names_of_their_topics() {
+    let group = |id: &'static str| {
+        let partition = fetched::OffsetFetchResponsePartitions::default();
+        let topic = fetched::OffsetFetchResponseTopics::default().with_name(text("t").into());
+        let topics = vec![topic.with_partitions(vec![partition.clone(), partition])];
+        fetched::OffsetFetchResponseGroup::default().with_group_id(text(id).into()).with_topics(topics)
+    };
+    let response = kafka::OffsetFetchResponse::default().with_groups(vec![group("a"), group("b")]);
+    let read = answer::<OffsetFetch>(&response, 8);
+    let names = read.groups.iter().flat_map(|group| &group.offsets).map(|commit| commit.at.topic.as_str());
+    let places: Vec<*const u8> = names.map(str::as_ptr).collect();
+    assert_eq!(places, [places[0]; 4]);
+}
+
+#[test]
 fn commits_are_read_in_every_version() {
     for version in versions::<OffsetFetch>() {
         let partition = |index| {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use crate::broker::access::Operation;
 use crate::broker::call::{Call, Step, text};
 use crate::broker::core::Core;
+use crate::broker::groups::{Committed, Group, Place};
 
 /// Topic and partition numbers, as asked; `None` is all of the group's.
 type Asked = Option<Vec<(String, Vec<i32>)>>;
@@ -66,23 +67,25 @@ fn fetch(core: &Core, call: &Call, group: &str, asked: Asked, stable: bool) -> (
         let empty = if call.version < 2 { describe(core, group, asked.unwrap_or_default(), false) } else { Vec::new() };
         return (empty, code.code());
     }
-    let asked = asked.unwrap_or_else(|| all(core, group));
-    (describe(core, group, asked, stable), 0)
+    match asked {
+        Some(asked) => (describe(core, group, asked, stable), 0),
+        None => (all(core, group, stable), 0),
+    }
 }
 
-fn all(core: &Core, group: &str) -> Vec<(String, Vec<i32>)> {
-    let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-    if let Some(known) = core.groups.get(group) {
-        let pending = known.pending.values().flat_map(BTreeMap::keys);
-        for (topic, partition) in known.offsets.keys().chain(pending) {
-            let partitions = topics.entry(topic.clone()).or_default();
-            if !partitions.contains(partition) {
-                partitions.push(*partition);
-            }
-        }
-    }
-    topics.retain(|topic, _| core.access.may(Operation::DescribeTopic, topic));
-    topics.into_iter().collect()
+/// Every partition that the group has an offset for, decided or not.
+fn all(core: &Core, group: &str, stable: bool) -> Vec<OffsetFetchResponseTopics> {
+    let Some(known) = core.groups.get(group) else { return Vec::new() };
+    let pending = known.pending.values().flat_map(BTreeMap::keys).map(|place| (place, None));
+    let decided = known.offsets.iter().map(|(place, committed)| (place, Some(committed)));
+    let places: BTreeMap<&Place, Option<&Committed>> = pending.chain(decided).collect();
+    let places: Vec<_> = places.into_iter().collect();
+    let topics = places.chunk_by(|((a, _), _), ((b, _), _)| a == b).filter_map(|places| {
+        let ((topic, _), _) = places.first()?;
+        let told = places.iter().map(|&(place, committed)| told(place.1, unstable(known, place, stable), committed));
+        core.access.may(Operation::DescribeTopic, topic).then(|| named(topic.clone(), told.collect()))
+    });
+    topics.collect()
 }
 
 fn describe(core: &Core, group: &str, asked: Vec<(String, Vec<i32>)>, stable: bool) -> Vec<OffsetFetchResponseTopics> {
@@ -93,19 +96,32 @@ fn describe(core: &Core, group: &str, asked: Vec<(String, Vec<i32>)>, stable: bo
             let place = (topic.clone(), index);
             let code = match known {
                 _ if !visible => ResponseError::TopicAuthorizationFailed.code(),
-                Some(known) if stable && known.is_unstable(&place) => ResponseError::UnstableOffsetCommit.code(),
-                _ => 0,
+                Some(known) => unstable(known, &place, stable),
+                None => 0,
             };
-            let committed = known.and_then(|known| known.offsets.get(&place)).filter(|_| code == 0);
-            OffsetFetchResponsePartitions::default()
-                .with_partition_index(index)
-                .with_error_code(code)
-                .with_committed_offset(committed.map_or(-1, |committed| committed.offset))
-                .with_committed_leader_epoch(committed.map_or(-1, |committed| committed.leader_epoch))
-                .with_metadata(Some(text(committed.map_or("", |committed| &committed.metadata))))
+            told(index, code, known.and_then(|known| known.offsets.get(&place)))
         });
         let partitions = partitions.collect();
-        OffsetFetchResponseTopics::default().with_name(TopicName(text(topic))).with_partitions(partitions)
+        named(topic, partitions)
     });
     topics.collect()
+}
+
+/// The code of a partition whose next offset is not decided, where the client wants to know.
+fn unstable(known: &Group, place: &Place, stable: bool) -> i16 {
+    if stable && known.is_unstable(place) { ResponseError::UnstableOffsetCommit.code() } else { 0 }
+}
+
+fn told(index: i32, code: i16, committed: Option<&Committed>) -> OffsetFetchResponsePartitions {
+    let committed = committed.filter(|_| code == 0);
+    OffsetFetchResponsePartitions::default()
+        .with_partition_index(index)
+        .with_error_code(code)
+        .with_committed_offset(committed.map_or(-1, |committed| committed.offset))
+        .with_committed_leader_epoch(committed.map_or(-1, |committed| committed.leader_epoch))
+        .with_metadata(Some(text(committed.map_or("", |committed| &committed.metadata))))
+}
+
+fn named(topic: String, partitions: Vec<OffsetFetchResponsePartitions>) -> OffsetFetchResponseTopics {
+    OffsetFetchResponseTopics::default().with_name(TopicName(text(topic))).with_partitions(partitions)
 }

@@ -13,7 +13,7 @@ fn waiting() -> Scene {
 /// Answers one of the questions: the first offset whose record is not older than `at_ms`.
 fn answered(mut scene: Scene, at_ms: i64, first: Option<i64>) -> Scene {
     let asked = times_needed(&scene.survey, &scene.rules());
-    assert!(asked[&"t".into()].contains(&at_ms), "{at_ms} is not asked: {asked:?}");
+    assert!(asked["t"].contains(&at_ms), "{at_ms} is not asked: {asked:?}");
     scene.partition("t", 0).first_since.insert(at_ms, first.map(Offset));
     scene
 }
@@ -38,7 +38,7 @@ fn a_shorter_retention_of_the_target_stops_a_run_where_older_records_move() {
     assert_eq!(refused(&answered(kept("-1", "86400000"), at, None).plan()), ["expires_on_arrival"], "all is older");
     assert!(refused(&kept("-1", "86400000").plan()).is_empty(), "nothing is concluded without an answer");
     let longer = kept("86400000", "604800000");
-    assert!(!times_needed(&longer.survey, &longer.rules())[&"t".into()].contains(&(NOW_MS - 7 * DAY_MS)));
+    assert!(!times_needed(&longer.survey, &longer.rules())["t"].contains(&(NOW_MS - 7 * DAY_MS)));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn the_setting_in_force_limits_timestamps_and_is_the_one_to_raise() {
     }
     let newer = [older[0], ("message.timestamp.before.max.ms", "3600000")];
     let scene = waiting().target_configs("t", &newer);
-    assert!(!times_needed(&scene.survey, &scene.rules())[&"t".into()].contains(&(NOW_MS - DAY_MS)));
+    assert!(!times_needed(&scene.survey, &scene.rules())["t"].contains(&(NOW_MS - DAY_MS)));
     assert_eq!(said(&answered(scene, NOW_MS - 3_600_000, None).plan(), WarningCode::TimestampRejected).len(), 1);
 }
 

@@ -151,7 +151,7 @@ fn as_in_the_script_only_submitted_offsets_count_where_that_is_asked_for() {
 #[test]
 fn a_topic_without_commits_moves_whole_only_where_that_is_asked_for() {
     let mut scene = example().topic("free", &[(3, 8), (4, 4)]);
-    assert!(!scene.plan().topics().contains_key(&"free".into()));
+    assert!(!scene.plan().topics().contains_key("free"));
     for undecided in [Undecided::Earliest, Undecided::Committed] {
         (scene.ungrouped, scene.undecided) = (Ungrouped::Earliest, undecided);
         let plan = scene.plan();
