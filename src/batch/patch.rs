@@ -1,7 +1,7 @@
 //! A batch on its way to the target: a header of ours in front of records that are not touched.
 
 use crate::batch::codec::Codec;
-use crate::batch::crc;
+use crate::batch::crc::Tail;
 use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE, LEAST_LENGTH};
 use crate::batch::origin::Origin;
 use crate::batch::pieces::RawBatch;
@@ -17,6 +17,8 @@ pub struct Outgoing {
     /// `header` as bytes.
     head: [u8; HEADER_SIZE],
     header: BatchHeader,
+    /// What the body does to the CRC when the header changes.
+    tail: Tail,
     body: Bytes,
     origin: Origin,
 }
@@ -29,6 +31,7 @@ pub fn pass(batch: &RawBatch) -> Outgoing {
     let mut outgoing = Outgoing {
         head: header.encode(),
         header,
+        tail: tail(&header),
         body: batch.payload(),
         origin: Origin::every(Span { start: header.base_offset, end: header.next_offset() }),
     };
@@ -36,9 +39,11 @@ pub fn pass(batch: &RawBatch) -> Outgoing {
         base_offset: Offset(0),
         leader_epoch: LeaderEpoch(-1),
         attributes: header.attributes.sendable(),
+        producer: UNSTAMPED.producer,
+        epoch: UNSTAMPED.epoch,
+        base_sequence: UNSTAMPED.sequence,
         ..header
     });
-    outgoing.stamp(UNSTAMPED);
     outgoing
 }
 
@@ -62,7 +67,7 @@ impl Outgoing {
             records,
         };
         header.crc = crc32c::crc32c_append(crc32c::crc32c(covered(&header.encode())), &body);
-        Self { head: header.encode(), header, body, origin }
+        Self { head: header.encode(), header, tail: tail(&header), body, origin }
     }
 
     /// Writes our producer's stamp into the header. It may be done again, with another stamp.
@@ -76,8 +81,8 @@ impl Outgoing {
     }
 
     fn replace(&mut self, header: BatchHeader) {
-        let tail = self.header.length.saturating_sub(LEAST_LENGTH);
-        let crc = crc::replace_head(self.header.crc, covered(&self.head), covered(&header.encode()), tail);
+        let head = header.encode();
+        let crc = self.tail.replace_head(self.header.crc, covered(&self.head), covered(&head));
         self.header = BatchHeader { crc, ..header };
         self.head = self.header.encode();
     }
@@ -130,6 +135,11 @@ pub(super) struct Timestamps {
     pub(super) base: i64,
     /// The largest.
     pub(super) max: i64,
+}
+
+/// The records behind this header, as its CRC sees them.
+fn tail(header: &BatchHeader) -> Tail {
+    Tail::of(header.length.saturating_sub(LEAST_LENGTH))
 }
 
 /// The part of the header that the CRC covers.
