@@ -32,17 +32,45 @@ static POWERS: [[u32; 256]; 4] = {
     powers
 };
 
-/// The product of two remainders. Masks take the place of branches, which no processor could guess.
-const fn multiply(a: u32, mut b: u32) -> u32 {
+/// What x^4 makes of the four highest powers of a remainder, which are its lowest bits.
+#[expect(clippy::indexing_slicing, reason = "the compiler evaluates it, or says where it fails")]
+const WRAPPED: [u32; 16] = {
+    let mut wrapped = [0; 16];
+    let mut n = 0;
+    while n < 16 {
+        wrapped[n as usize] = times_x(times_x(times_x(times_x(n))));
+        n += 1;
+    }
+    wrapped
+};
+
+const fn times_x(a: u32) -> u32 {
+    (a >> 1) ^ (POLYNOMIAL & (a & 1).wrapping_neg())
+}
+
+/// The product of two remainders, by Horner's rule: four powers of `a` at a time, from the highest down. No step asks for
+/// a bit, which no processor could guess.
+#[expect(clippy::indexing_slicing, reason = "four bits are an index below 16")]
+#[expect(clippy::arithmetic_side_effects, reason = "both count to 16 at most")]
+const fn multiply(mut a: u32, b: u32) -> u32 {
+    // `b` times every polynomial of a degree below 4; the highest of the four bits stands for x^0.
+    let mut multiples = [0; 16];
+    multiples[8] = b;
+    multiples[4] = times_x(multiples[8]);
+    multiples[2] = times_x(multiples[4]);
+    multiples[1] = times_x(multiples[2]);
+    let mut n = 1;
+    while n < 16_usize {
+        let lowest = n & n.wrapping_neg();
+        multiples[n] = multiples[n ^ lowest] ^ multiples[lowest];
+        n += 1;
+    }
     let mut product = 0;
-    let mut power = 0;
-    while power < 32 {
-        // All ones where the coefficient is 1.
-        let has = (a << power).cast_signed() >> 31;
-        product ^= b & has.cast_unsigned();
-        let drops = (b & 1).wrapping_neg();
-        b = (b >> 1) ^ (POLYNOMIAL & drops);
-        power += 1;
+    let mut step = 0;
+    while step < 8 {
+        product = (product >> 4) ^ WRAPPED[(product & 15) as usize] ^ multiples[(a & 15) as usize];
+        a >>= 4;
+        step += 1;
     }
     product
 }

@@ -2,7 +2,7 @@
 
 use crate::batch::codec::Codec;
 use crate::batch::crc::Tail;
-use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE, LEAST_LENGTH};
+use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE, LEAST_LENGTH, with_crc};
 use crate::batch::origin::Origin;
 use crate::batch::pieces::RawBatch;
 use crate::kafka::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp};
@@ -29,7 +29,7 @@ pub struct Outgoing {
 pub fn pass(batch: &RawBatch) -> Outgoing {
     let header = *batch.header();
     let mut outgoing = Outgoing {
-        head: header.encode(),
+        head: batch.bytes().first_chunk().copied().unwrap_or_else(|| header.encode()),
         header,
         tail: tail(&header),
         body: batch.payload(),
@@ -66,8 +66,9 @@ impl Outgoing {
             base_sequence: UNSTAMPED.sequence,
             records,
         };
-        header.crc = crc32c::crc32c_append(crc32c::crc32c(covered(&header.encode())), &body);
-        Self { head: header.encode(), header, tail: tail(&header), body, origin }
+        let head = header.encode();
+        header.crc = crc32c::crc32c_append(crc32c::crc32c(covered(&head)), &body);
+        Self { head: with_crc(head, header.crc), header, tail: tail(&header), body, origin }
     }
 
     /// Writes our producer's stamp into the header. It may be done again, with another stamp.
@@ -84,7 +85,7 @@ impl Outgoing {
         let head = header.encode();
         let crc = self.tail.replace_head(self.header.crc, covered(&self.head), covered(&head));
         self.header = BatchHeader { crc, ..header };
-        self.head = self.header.encode();
+        self.head = with_crc(head, crc);
     }
 
     /// Bytes of the whole batch, header included.
