@@ -16,16 +16,25 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// A batch that will begin with `first`.
-    pub(super) fn new(first: &Record<'_>) -> Self {
+    /// A batch that will begin with `first`, of about `bytes` bytes of records.
+    pub(super) fn new(first: &Record<'_>, bytes: usize) -> Self {
         let timestamps = Timestamps { base: first.timestamp, max: first.timestamp };
-        Self { payload: Vec::new(), records: 0, timestamps, origin: Origin::starting(first.offset) }
+        let origin = Origin::starting(first.offset);
+        Self { payload: Vec::with_capacity(bytes), records: 0, timestamps, origin }
     }
 
-    /// Appends a record; its source offset must lie behind that of the one before.
-    pub(super) fn push(&mut self, record: &Record<'_>) {
-        let (timestamp_delta, offset_delta) = self.deltas(record);
-        put_varint(&mut self.payload, body_len(timestamp_delta, offset_delta, record));
+    /// Appends a record, unless the records take more than `share` bytes with it; the first has its place in any case. Its
+    /// source offset must lie behind that of the one before.
+    pub(super) fn push(&mut self, record: &Record<'_>, share: usize) -> bool {
+        // The difference wraps back where a reader adds it: no timestamp is too far away from another.
+        let timestamp_delta = record.timestamp.wrapping_sub(self.timestamps.base);
+        let offset_delta = i64::from(self.records);
+        let body = body_len(timestamp_delta, offset_delta, record);
+        let size = usize::try_from(body).unwrap_or(usize::MAX).saturating_add(varint_len(body));
+        if self.records > 0 && self.len().saturating_add(size) > share {
+            return false;
+        }
+        put_varint(&mut self.payload, body);
         self.payload.push(record.attributes.cast_unsigned());
         put_varint(&mut self.payload, timestamp_delta);
         put_varint(&mut self.payload, offset_delta);
@@ -42,12 +51,7 @@ impl Builder {
         self.timestamps.max = self.timestamps.max.max(record.timestamp);
         self.origin.push(self.records, record.offset);
         self.records = self.records.saturating_add(1);
-    }
-
-    /// What is written of the timestamp and offset of a record that is appended now.
-    fn deltas(&self, record: &Record<'_>) -> (i64, i64) {
-        // The difference wraps back where a reader adds it: no timestamp is too far away from another.
-        (record.timestamp.wrapping_sub(self.timestamps.base), i64::from(self.records))
+        true
     }
 
     /// The source offset of the first record.
@@ -60,18 +64,12 @@ impl Builder {
         self.payload.len()
     }
 
-    /// The same with one more record.
-    pub(super) fn len_with(&self, record: &Record<'_>) -> usize {
-        let (timestamp_delta, offset_delta) = self.deltas(record);
-        let body = body_len(timestamp_delta, offset_delta, record);
-        let record = usize::try_from(body).unwrap_or(usize::MAX).saturating_add(varint_len(body));
-        self.len().saturating_add(record)
-    }
-
     /// The batch, compressed, in place of the offsets of `source`.
     pub(super) fn finish(self, codec: Codec, source: Span) -> Result<Outgoing, CodecError> {
-        let body = codec.encode(self.payload)?.into();
-        Ok(Outgoing::new(codec, self.records, self.timestamps, body, self.origin.within(source)))
+        let mut body = codec.encode(self.payload)?;
+        // It lives until the target has it: what it holds is what is counted for it.
+        body.shrink_to_fit();
+        Ok(Outgoing::new(codec, self.records, self.timestamps, body.into(), self.origin.within(source)))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::batch::codec::Codec;
 use crate::batch::error::BatchError;
 use crate::batch::legacy::{MessageSet, Messages, OpenSet};
 use crate::batch::pieces::RawBatch;
-use crate::batch::records::{Opened, Record, Records, open};
+use crate::batch::records::{Opened, Record, Records, open, plain};
 use crate::kafka::Offset;
 
 /// A record batch, or a message set of an old format.
@@ -52,8 +52,9 @@ impl Entry {
         self.open(cap)?.records().try_for_each(|record| record.map(|record| see(&record)))
     }
 
-    pub(super) fn open(&self, cap: usize) -> Result<OpenEntry, BatchError> {
+    pub(super) fn open(&self, cap: usize) -> Result<OpenEntry<'_>, BatchError> {
         match self {
+            Self::Batch(batch) if batch.header().codec() == Ok(Codec::None) => Ok(OpenEntry::Plain(batch)),
             Self::Batch(batch) => open(batch, cap).map(OpenEntry::Batch),
             Self::Set(set) => set.open(cap).map(OpenEntry::Set),
         }
@@ -61,14 +62,16 @@ impl Entry {
 }
 
 /// An entry whose records are decompressed.
-pub(super) enum OpenEntry {
+pub(super) enum OpenEntry<'a> {
+    Plain(&'a RawBatch),
     Batch(Opened),
     Set(OpenSet),
 }
 
-impl OpenEntry {
+impl OpenEntry<'_> {
     pub(super) fn records(&self) -> EntryRecords<'_> {
         match self {
+            Self::Plain(batch) => EntryRecords::Batch(plain(batch)),
             Self::Batch(opened) => EntryRecords::Batch(opened.records()),
             Self::Set(opened) => EntryRecords::Set(opened.messages()),
         }

@@ -17,6 +17,15 @@ pub(super) const LEAST_LENGTH: u32 = 49;
 /// Where the bytes begin that the CRC covers: attributes, the rest of the header, and the records.
 pub(super) const CRC_FROM: usize = 21;
 
+/// The same header with this CRC, which stands in front of what it covers.
+pub(super) fn with_crc(mut head: [u8; HEADER_SIZE], crc: u32) -> [u8; HEADER_SIZE] {
+    let (front, _) = head.split_at_mut(CRC_FROM);
+    if let Some(field) = front.last_chunk_mut() {
+        *field = crc.to_be_bytes();
+    }
+    head
+}
+
 /// The attribute bits of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Attributes(pub i16);

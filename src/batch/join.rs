@@ -116,16 +116,19 @@ impl Run {
 
     /// Writes all that waits, records below `end` only. Where one can't be written the others are, in their order.
     pub fn finish(&mut self, end: Offset, rules: &Rules) -> Vec<Made> {
-        let Self { entries, must, start, .. } = std::mem::take(self);
-        if entries.len() > 1 {
+        self.bytes = 0;
+        let mut start = self.start;
+        if self.entries.len() > 1 {
             let rules = Rules { max_decoded_bytes: rules.max_decoded_bytes.min(OPENED), ..rules.clone() };
-            if let Ok(made) = rebuild(&entries, Span { start, end }, &rules) {
+            if let Ok(made) = rebuild(&self.entries, Span { start, end }, &rules) {
+                // The next run has as many entries, and takes their place.
+                self.entries.clear();
+                self.must.clear();
                 return made.into_iter().map(Made::Joined).collect();
             }
         }
         let mut made = Vec::new();
-        let mut start = start;
-        for (entry, must) in entries.into_iter().zip(must) {
+        for (entry, must) in self.entries.drain(..).zip(self.must.drain(..)) {
             let next = entry.next_offset().min(end);
             made.extend(alone(entry, must, Span { start, end: next }, rules));
             start = next;

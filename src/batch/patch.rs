@@ -1,8 +1,8 @@
 //! A batch on its way to the target: a header of ours in front of records that are not touched.
 
 use crate::batch::codec::Codec;
-use crate::batch::crc;
-use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE, LEAST_LENGTH};
+use crate::batch::crc::Tail;
+use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE, LEAST_LENGTH, with_crc};
 use crate::batch::origin::Origin;
 use crate::batch::pieces::RawBatch;
 use crate::kafka::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp};
@@ -21,6 +21,8 @@ struct Patched {
     /// `header` as bytes.
     head: [u8; HEADER_SIZE],
     header: BatchHeader,
+    /// What the body does to the CRC when the header changes.
+    tail: Tail,
     body: Bytes,
     origin: Origin,
 }
@@ -30,15 +32,18 @@ struct Patched {
 /// that changed since the source stored them still make a wrong CRC.
 pub fn pass(batch: &RawBatch) -> Outgoing {
     let header = *batch.header();
+    let head = batch.bytes().first_chunk().copied().unwrap_or_else(|| header.encode());
     let origin = Origin::every(Span { start: header.base_offset, end: header.next_offset() });
-    let mut outgoing = Outgoing::made(header, batch.payload(), origin);
+    let mut outgoing = Outgoing::made(head, header, batch.payload(), origin);
     outgoing.replace(BatchHeader {
         base_offset: Offset(0),
         leader_epoch: LeaderEpoch(-1),
         attributes: header.attributes.sendable(),
+        producer: UNSTAMPED.producer,
+        epoch: UNSTAMPED.epoch,
+        base_sequence: UNSTAMPED.sequence,
         ..header
     });
-    outgoing.stamp(UNSTAMPED);
     outgoing
 }
 
@@ -61,12 +66,13 @@ impl Outgoing {
             base_sequence: UNSTAMPED.sequence,
             records,
         };
-        header.crc = crc32c::crc32c_append(crc32c::crc32c(covered(&header.encode())), &body);
-        Self::made(header, body, origin)
+        let head = header.encode();
+        header.crc = crc32c::crc32c_append(crc32c::crc32c(covered(&head)), &body);
+        Self::made(with_crc(head, header.crc), header, body, origin)
     }
 
-    fn made(header: BatchHeader, body: Bytes, origin: Origin) -> Self {
-        Self(Arc::new(Patched { head: header.encode(), header, body, origin }))
+    fn made(head: [u8; HEADER_SIZE], header: BatchHeader, body: Bytes, origin: Origin) -> Self {
+        Self(Arc::new(Patched { head, header, tail: tail(&header), body, origin }))
     }
 
     /// Writes our producer's stamp into the header. It may be done again, with another stamp.
@@ -81,10 +87,10 @@ impl Outgoing {
 
     fn replace(&mut self, header: BatchHeader) {
         let own = Arc::make_mut(&mut self.0);
-        let tail = own.header.length.saturating_sub(LEAST_LENGTH);
-        let crc = crc::replace_head(own.header.crc, covered(&own.head), covered(&header.encode()), tail);
+        let head = header.encode();
+        let crc = own.tail.replace_head(own.header.crc, covered(&own.head), covered(&head));
         own.header = BatchHeader { crc, ..header };
-        own.head = own.header.encode();
+        own.head = with_crc(head, crc);
     }
 
     /// Bytes of the whole batch, header included.
@@ -135,6 +141,11 @@ pub(super) struct Timestamps {
     pub(super) base: i64,
     /// The largest.
     pub(super) max: i64,
+}
+
+/// The records behind this header, as its CRC sees them.
+fn tail(header: &BatchHeader) -> Tail {
+    Tail::of(header.length.saturating_sub(LEAST_LENGTH))
 }
 
 /// The part of the header that the CRC covers.

@@ -2,7 +2,7 @@
 
 use crate::batch::builder::Builder;
 use crate::batch::codec::Codec;
-use crate::batch::entry::{Entry, OpenEntry};
+use crate::batch::entry::Entry;
 use crate::batch::error::{BatchError, BatchErrorKind};
 use crate::batch::header::HEADER_SIZE;
 use crate::batch::judge::{Rules, UnsupportedReason};
@@ -29,7 +29,9 @@ pub fn rebuild(entries: &[Entry], span: Span, rules: &Rules) -> Result<Vec<Outgo
     let codec = first.codec()?;
     let work = Work {
         start,
-        entries: entries.iter().map(|entry| entry.open(rules.max_decoded_bytes)).collect::<Result<_, _>>()?,
+        entries,
+        max_decoded_bytes: rules.max_decoded_bytes,
+        bytes: entries.iter().map(Entry::size).sum(),
         codec: rules.sent_as(codec).unwrap_or(codec),
         source: Span { start, end: last.next_offset().min(span.end) },
         limit: rules.largest().min(LARGEST),
@@ -44,9 +46,13 @@ pub fn rebuild(entries: &[Entry], span: Span, rules: &Rules) -> Result<Vec<Outgo
     }
 }
 
-struct Work {
+struct Work<'a> {
     start: Offset,
-    entries: Vec<OpenEntry>,
+    entries: &'a [Entry],
+    /// The most an entry may decompress to.
+    max_decoded_bytes: usize,
+    /// All of the entries as the source stored them.
+    bytes: usize,
     codec: Codec,
     source: Span,
     /// The largest batch to make, in bytes.
@@ -72,7 +78,7 @@ impl From<BatchError> for Stop {
     }
 }
 
-impl Work {
+impl Work<'_> {
     /// Batches within the limit. What compression makes of records is known only afterwards: where a batch comes out too
     /// large, all are written again with fewer records each.
     fn fit(&self) -> Result<Vec<Outgoing>, BatchError> {
@@ -89,21 +95,27 @@ impl Work {
         }
     }
 
-    /// Batches of at most `share` bytes of records each, before compression, but of at least one record.
+    /// Batches of at most `share` bytes of records each, before compression, but of at least one record. One entry is open
+    /// at a time: together they may be many times as large as they lie here.
     fn attempt(&self, share: usize) -> Result<Vec<Outgoing>, Stop> {
         let mut made = Vec::new();
         let mut builder: Option<Builder> = None;
         let mut start = self.source.start;
-        for record in self.entries.iter().flat_map(OpenEntry::records) {
-            let record = record?;
-            if !self.source.contains(record.offset) {
-                continue;
+        for entry in self.entries {
+            for record in entry.open(self.max_decoded_bytes)?.records() {
+                let record = record?;
+                if !self.source.contains(record.offset) {
+                    continue;
+                }
+                let anew = || Builder::new(&record, self.bytes.min(share));
+                let open = builder.get_or_insert_with(anew);
+                if !open.push(&record, share) {
+                    let full = std::mem::replace(open, anew());
+                    made.push(self.finish(full, Span { start, end: record.offset })?);
+                    start = record.offset;
+                    open.push(&record, share);
+                }
             }
-            if let Some(full) = builder.take_if(|full| full.len_with(&record) > share) {
-                made.push(self.finish(full, Span { start, end: record.offset })?);
-                start = record.offset;
-            }
-            builder.get_or_insert_with(|| Builder::new(&record)).push(&record);
         }
         if let Some(last) = builder {
             made.push(self.finish(last, Span { start, end: self.source.end })?);

@@ -3,7 +3,7 @@
 //! Order, duplicate header keys, keys that are no UTF-8, nulls: all of it survives, because nothing is interpreted.
 
 use crate::batch::error::{BatchError, BatchErrorKind};
-use crate::batch::header::BatchHeader;
+use crate::batch::header::{BatchHeader, HEADER_SIZE};
 use crate::batch::pieces::RawBatch;
 use crate::kafka::{Cursor, CursorError, Offset};
 use bytes::Bytes;
@@ -35,18 +35,23 @@ pub fn open(batch: &RawBatch, cap: usize) -> Result<Opened, BatchError> {
     Ok(Opened { header, payload })
 }
 
+/// The records of a batch that is not compressed, where it lies.
+pub(super) fn plain(batch: &RawBatch) -> Records<'_> {
+    Records::new(batch.header(), batch.bytes().get(HEADER_SIZE..).unwrap_or_default())
+}
+
 impl Opened {
     /// The records in their order. Each is checked as a broker checks it; what does not fit the header is an error, and
     /// ends them.
     pub fn records(&self) -> Records<'_> {
-        Records { header: self.header, cursor: Cursor::new(&self.payload), index: 0, next_delta: 0, done: false }
+        Records::new(&self.header, &self.payload)
     }
 }
 
 /// The iterator that [`Opened::records`] returns.
 #[derive(Clone, Debug)]
 pub struct Records<'a> {
-    header: BatchHeader,
+    header: &'a BatchHeader,
     cursor: Cursor<'a>,
     index: i32,
     /// The least offset delta that the next record may have.
@@ -79,6 +84,10 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Records<'a> {
+    fn new(header: &'a BatchHeader, payload: &'a [u8]) -> Self {
+        Self { header, cursor: Cursor::new(payload), index: 0, next_delta: 0, done: false }
+    }
+
     fn read(&mut self) -> Result<Record<'a>, CursorError> {
         let at = self.cursor.position();
         let length = self.cursor.varint("record length")?;

@@ -1,14 +1,22 @@
 //! Where a lane's batches end, on the source and counted in records: from what is durable up to the last one that was cut.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::time::Duration;
 
-use crate::kafka::Offset;
+use crate::kafka::cursor::put_varint;
+use crate::kafka::{Cursor, Offset};
 use crate::state::{Cut, Journal};
 
 /// How long boundaries are known although a later one is durable. A log that loses what it had acknowledged loses the last of
 /// it: what a follower lacked that fell behind (`replica.lag.time.max.ms`, 30 s), or what was not on a disk yet.
 const KNOWN: Duration = Duration::from_secs(60);
+
+/// So many boundaries are packed at a time.
+const PACKED: usize = 128;
+
+/// So many packs are kept at most, of two or three bytes a boundary: a minute of 17,000 batches a second.
+const MOST_PACKS: usize = 8 * 1024;
 
 /// A place between two batches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,9 +28,13 @@ pub(super) struct Boundary {
 }
 
 /// The boundaries of a lane, in order: those behind its durable checkpoint, where whatever the target's log holds of the lane
-/// ends, and those of the last minute, in case that it loses some of it.
+/// ends, and those of the last minute, in case that it loses some of it. A log can lose any number of batches, so all of them
+/// are kept, but packed.
 #[derive(Clone, Debug)]
 pub(super) struct Trail {
+    /// The first ones.
+    packs: VecDeque<Pack>,
+    /// The others, at least one.
     boundaries: VecDeque<Boundary>,
     /// When checkpoints became durable, and how many records lay in front of them.
     durable: VecDeque<(Duration, i64)>,
@@ -31,7 +43,7 @@ pub(super) struct Trail {
 impl Trail {
     /// A trail that begins at a checkpoint and goes on as its journal says.
     pub(super) fn new(base: Boundary, cuts: &[Cut]) -> Self {
-        let mut trail = Self { boundaries: VecDeque::from([base]), durable: VecDeque::new() };
+        let mut trail = Self { packs: VecDeque::new(), boundaries: VecDeque::from([base]), durable: VecDeque::new() };
         cuts.iter().for_each(|cut| trail.push(*cut));
         trail
     }
@@ -49,18 +61,34 @@ impl Trail {
 
     /// The boundary with so many records in front of it.
     pub(super) fn find(&self, records: i64) -> Option<Boundary> {
-        let place = self.boundaries.binary_search_by_key(&records, |boundary| boundary.records).ok()?;
-        self.boundaries.get(place).copied()
+        self.behind(records.saturating_sub(1)).next().filter(|boundary| boundary.records == records)
     }
 
     /// The last boundary that does not lie behind the source offset `offset`.
     pub(super) fn at_or_before(&self, offset: Offset) -> Option<Boundary> {
-        let place = self.boundaries.partition_point(|boundary| boundary.next <= offset);
-        self.boundaries.get(place.checked_sub(1)?).copied()
+        match self.boundaries.partition_point(|boundary| boundary.next <= offset).checked_sub(1) {
+            Some(place) => self.boundaries.get(place).copied(),
+            None => {
+                let place = self.packs.partition_point(|pack| pack.first.next <= offset).checked_sub(1)?;
+                self.packs.get(place)?.boundaries().take_while(|boundary| boundary.next <= offset).last()
+            }
+        }
+    }
+
+    /// The boundaries with more than `records` records in front of them.
+    fn behind(&self, records: i64) -> impl Iterator<Item = Boundary> + '_ {
+        let pack = self.packs.partition_point(|pack| pack.last <= records);
+        let place = self.boundaries.partition_point(|boundary| boundary.records <= records);
+        let packed = self.packs.range(pack..).flat_map(Pack::boundaries);
+        packed.filter(move |boundary| boundary.records > records).chain(self.boundaries.range(place..).copied())
     }
 
     /// What lies behind `records` records will be cut anew.
     pub(super) fn forget_behind(&mut self, records: i64) {
+        while self.boundaries.front().is_some_and(|first| first.records > records) {
+            let Some(pack) = self.packs.pop_back() else { break };
+            self.boundaries = pack.boundaries().collect();
+        }
         while self.boundaries.len() > 1 && self.boundaries.pop_back_if(|last| last.records > records).is_some() {}
     }
 
@@ -68,16 +96,33 @@ impl Trail {
     pub(super) fn durable(&mut self, now: Duration, records: i64, acked: i64) {
         self.durable.push_back((now, records));
         while let Some((_, records)) = self.durable.pop_front_if(|(since, _)| since.saturating_add(KNOWN) <= now) {
-            let first = records.min(acked);
-            while self.boundaries.len() > 1 && self.boundaries.pop_front_if(|known| known.records < first).is_some() {}
+            self.forget_before(records.min(acked));
         }
+        self.pack(records.min(acked));
+    }
+
+    /// Forgets the boundaries with fewer than `records` records in front of them; of those that are packed, whole packs.
+    fn forget_before(&mut self, records: i64) {
+        while self.packs.pop_front_if(|pack| pack.last < records).is_some() {}
+        if self.packs.is_empty() {
+            while self.boundaries.len() > 1 && self.boundaries.pop_front_if(|known| known.records < records).is_some() {
+            }
+        }
+    }
+
+    /// Packs the boundaries with fewer than `records` records in front of them.
+    fn pack(&mut self, records: i64) {
+        while self.boundaries.get(PACKED).is_some_and(|next| next.records <= records) {
+            self.packs.extend(Pack::of(self.boundaries.drain(..PACKED)));
+        }
+        let excess = self.packs.len().saturating_sub(MOST_PACKS);
+        self.packs.drain(..excess);
     }
 
     /// The batches behind `records` records.
     pub(super) fn cuts_behind(&self, records: i64) -> impl Iterator<Item = Cut> + '_ {
-        let first = self.boundaries.partition_point(|boundary| boundary.records <= records);
         let mut before = records;
-        self.boundaries.range(first..).map(move |boundary| {
+        self.behind(records).map(move |boundary| {
             let own = boundary.records.saturating_sub(before);
             before = boundary.records;
             Cut { records: i32::try_from(own).unwrap_or(i32::MAX), next: boundary.next }
@@ -96,9 +141,46 @@ impl Trail {
     }
 }
 
+/// Boundaries that follow each other, in few bytes.
+#[derive(Clone, Debug)]
+struct Pack {
+    first: Boundary,
+    /// Records in front of the last.
+    last: i64,
+    /// From each boundary to the next, as varints: how many records, and how many offsets more than records.
+    steps: Box<[u8]>,
+}
+
+impl Pack {
+    /// `None` where there are no boundaries.
+    fn of(mut boundaries: impl Iterator<Item = Boundary>) -> Option<Self> {
+        let first = boundaries.next()?;
+        let mut steps = Vec::with_capacity(4 * PACKED);
+        let last = boundaries.fold(first, |before, boundary| {
+            let records = boundary.records.wrapping_sub(before.records);
+            let offsets = boundary.next.get().wrapping_sub(before.next.get());
+            put_varint(&mut steps, records);
+            put_varint(&mut steps, offsets.wrapping_sub(records));
+            boundary
+        });
+        Some(Self { first, last: last.records, steps: steps.into() })
+    }
+
+    fn boundaries(&self) -> impl Iterator<Item = Boundary> + '_ {
+        let mut steps = Cursor::new(&self.steps);
+        iter::successors(Some(self.first), move |before| {
+            let records = steps.varlong("records").ok()?;
+            let offsets = steps.varlong("offsets").ok()?.wrapping_add(records);
+            let next = Offset(before.next.get().wrapping_add(offsets));
+            Some(Boundary { records: before.records.wrapping_add(records), next })
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn trail() -> Trail {
         let cuts = [(10, 110), (5, 120), (7, 127)].map(|(records, next)| Cut { records, next: Offset(next) });
@@ -153,5 +235,63 @@ mod tests {
     fn the_boundary_in_front_of_an_offset_is_the_nearest_one() {
         let before = |offset| trail().at_or_before(Offset(offset)).map(|boundary| boundary.records);
         assert_eq!([99, 100, 119, 120, 500].map(before), [None, Some(100), Some(110), Some(115), Some(122)]);
+    }
+
+    #[test]
+    fn a_minute_of_tiny_batches_takes_little_memory_and_the_newest_of_more_are_known() {
+        let mut trail = Trail::new(Boundary { records: 0, next: Offset(0) }, &[]);
+        let batches = (MOST_PACKS as i64 + 10) * PACKED as i64;
+        for n in 1..=batches {
+            trail.push(Cut { records: 40, next: Offset(41 * n) });
+            if n % 500 == 0 {
+                trail.durable(Duration::ZERO, 40 * n, 40 * n);
+            }
+        }
+        assert!(trail.boundaries.capacity() <= 16 * PACKED, "{}", trail.boundaries.capacity());
+        let packed = trail.packs.iter().map(|pack| size_of::<Pack>() + pack.steps.len()).sum::<usize>();
+        assert!(packed < 3 << 20, "{packed} bytes");
+        assert_eq!(trail.find(40), None);
+        let minute = batches - 1_000_000;
+        assert_eq!(trail.find(40 * minute).map(|boundary| boundary.next), Some(Offset(41 * minute)));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_is_known_as_before(
+            cuts in prop::collection::vec((1_i32..100, prop_oneof![Just(0_i64), 0_i64..1 << 40]), 1..1_000),
+            durable in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
+            back in any::<prop::sample::Index>(),
+        ) {
+            let mut known = vec![Boundary { records: 7, next: Offset(70) }];
+            let mut trail = Trail::new(known[0], &[]);
+            for (records, gap) in cuts {
+                let last = known[known.len() - 1];
+                let cut = Cut { records, next: last.next.plus(i64::from(records) + gap) };
+                known.push(Boundary { records: last.records + i64::from(records), next: cut.next });
+                trail.push(cut);
+            }
+            durable.iter().for_each(|place| {
+                let records = place.get(&known).records;
+                trail.durable(Duration::ZERO, records, records);
+            });
+            for known_back in [known.len(), back.index(known.len()) + 1] {
+                known.truncate(known_back);
+                let last = known[known_back - 1];
+                trail.forget_behind(last.records);
+                prop_assert_eq!(trail.end(), last);
+                for (place, boundary) in known.iter().enumerate() {
+                    prop_assert_eq!(trail.find(boundary.records), Some(*boundary));
+                    prop_assert_eq!(trail.at_or_before(boundary.next), Some(*boundary));
+                    let before = place.checked_sub(1).map(|before| known[before]);
+                    prop_assert_eq!(trail.at_or_before(Offset(boundary.next.get() - 1)), before);
+                    let between = trail.find(boundary.records - 1);
+                    prop_assert_eq!(between, before.filter(|before| before.records == boundary.records - 1));
+                }
+                let from = back.get(&known).records;
+                let behind: Vec<Offset> = trail.cuts_behind(from).map(|cut| cut.next).collect();
+                let expected = known.iter().filter(|boundary| boundary.records > from).map(|boundary| boundary.next);
+                prop_assert_eq!(behind, expected.collect::<Vec<_>>());
+            }
+        }
     }
 }

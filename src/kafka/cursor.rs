@@ -152,16 +152,19 @@ impl<'a> Cursor<'a> {
     }
 
     /// UNSIGNED_VARINT of at most `max` bytes: 7 bits a byte, least significant first.
-    fn unsigned(&mut self, what: &'static str, max: u32) -> Result<u64, CursorError> {
+    fn unsigned(&mut self, what: &'static str, max: u8) -> Result<u64, CursorError> {
         let start = self.at;
         let mut value = 0_u64;
-        for index in 0..max {
-            let byte = self.u8(what)?;
+        for (index, byte) in (0..max).zip(self.rest()) {
+            self.at = self.at.saturating_add(1);
             let bits = u64::from(byte & 0x7f);
-            value |= bits.checked_shl(index.saturating_mul(7)).unwrap_or_default();
+            value |= bits.checked_shl(u32::from(index).saturating_mul(7)).unwrap_or_default();
             if byte & 0x80 == 0 {
                 return Ok(value);
             }
+        }
+        if self.at.saturating_sub(start) < usize::from(max) {
+            return Err(CursorError::Short { what, needed: 1, at: self.at, left: 0 });
         }
         Err(CursorError::Absurd { what, value: value.cast_signed(), at: start })
     }
