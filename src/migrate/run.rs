@@ -236,7 +236,7 @@ async fn story(
         prepared = prepare(migration, store, observer) => prepared?,
     };
     let Prepared { mut checkpoints, resumed, warnings } = prepared;
-    let copies = copy(migration, store, &checkpoints, &resumed, stop.clone(), observer).await;
+    let copies = copy(migration, store, &mut checkpoints, &resumed, stop.clone(), observer).await;
     let mut outcome = migration.outcome();
     outcome.warnings.extend(warnings);
     outcome.warnings.extend(copy_warnings(&copies));
@@ -324,10 +324,11 @@ fn refused_configs(topic: &Mirrored) -> impl Iterator<Item = Warning> {
     })
 }
 
+/// Copies all lanes. Their checkpoints are theirs meanwhile, and come back with the result.
 async fn copy(
     migration: &Migration<'_>,
     store: &Store,
-    checkpoints: &Recorded,
+    checkpoints: &mut Recorded,
     resumed: &BTreeSet<TopicPartition>,
     stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
@@ -336,11 +337,12 @@ async fn copy(
     let left = |lane: &LaneSetup| Span { start: lane.checkpoint.next, end: lane.checkpoint.span.end }.len();
     let records = lanes.iter().map(left).sum();
     observer.step(Step::Copying { lanes: lanes.len(), records });
-    let served: BTreeSet<&TopicPartition> = lanes.iter().map(|lane| &lane.at).collect();
-    let others = checkpoints.iter().filter(|(at, _)| !served.contains(at));
+    for lane in &lanes {
+        checkpoints.remove(&lane.at);
+    }
     let books = Books {
         store: store.clone(),
-        others: others.map(|(at, checkpoint)| (at.clone(), checkpoint.clone())).collect(),
+        others: checkpoints.iter().map(|(at, checkpoint)| (at.clone(), checkpoint.clone())).collect(),
         began_ms: migration.now_ms,
         host: migration.choices.holder.host.clone(),
     };
