@@ -52,6 +52,11 @@ impl Budget {
         Self { limit, taken: 0, of_targets: BTreeMap::new() }
     }
 
+    /// The bytes that all lanes share.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Whether so many bytes may be asked for. Something may always be, however little the limit is.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.taken == 0 || self.taken + bytes <= self.limit

@@ -161,7 +161,6 @@ pub struct Engine {
     checkpoints: Checkpoints,
     tails: Tails,
     requests: JoinSet<Done>,
-    memory: usize,
     budget: Budget,
     /// Lanes that want records while those to their target broker hold all that they may.
     crowded: BTreeMap<Option<BrokerId>, VecDeque<Ask>>,
@@ -198,7 +197,6 @@ impl Engine {
             checkpoints: Checkpoints::new(books),
             tails: Tails::default(),
             requests: JoinSet::new(),
-            memory: limits.memory,
             budget: Budget::new(limits.memory),
             crowded: BTreeMap::new(),
             fetch_bytes: FETCH_BYTES.min(limits.memory / 4).min(pace.at_once().unwrap_or(FETCH_BYTES)),
@@ -299,7 +297,12 @@ impl Engine {
     /// Bytes that a lane reads ahead: however many lanes stand still, they must leave room for the others. The fewer are left,
     /// the more each gets.
     fn share(&self) -> usize {
-        (self.memory / (2 * self.live.max(1))).clamp(LEAST_SHARE, MOST_SHARE)
+        (self.budget.limit() / (2 * self.live.max(1))).clamp(LEAST_SHARE, MOST_SHARE)
+    }
+
+    /// Bytes of it that a Fetch asks for at a time.
+    fn portion(&self) -> usize {
+        self.share().min(PARTITION_BYTES)
     }
 
     /// Counts what the lane holds against the memory.

@@ -1,4 +1,4 @@
-//! What is asked of one source broker.
+//! What is asked of a source broker on one connection.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ const PARTITIONS: usize = 500;
 /// The part of a batch by which the next one may be larger.
 const SLACK: usize = 16;
 
-/// Fetch requests that may be on their way to one broker: one being answered, one waiting behind it.
+/// Fetch requests that may be on their way on one connection: one being answered, one waiting behind it.
 pub(super) const FETCHES: usize = 2;
 
 /// A lane that wants records.
@@ -37,7 +37,7 @@ impl Ask {
     }
 }
 
-/// The lanes that wait for one source broker, in turn.
+/// The lanes that wait for one connection to a source broker, in turn.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
     /// Those that look beyond the last stable offset. Each gets a request of its own: its isolation is the request's, and

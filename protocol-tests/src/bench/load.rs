@@ -10,6 +10,7 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 use crate::broker::{NewRecord, RecordBatchBuilder};
 use crate::lab::probe::Probe;
 use crate::lab::wait::now_ms;
+use crate::simulation::dice::Dice;
 
 use super::sets::{Set, Shape, Topic};
 
@@ -141,7 +142,7 @@ fn variants(shape: Shape) -> Vec<Bytes> {
 }
 
 fn batch(shape: Shape, seed: u64, timestamp: i64) -> Bytes {
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let record = |_| NewRecord { value: Some(value(shape, &mut dice).into()), timestamp, ..NewRecord::default() };
     let records: Vec<NewRecord> = (0..shape.records).map(record).collect();
     RecordBatchBuilder::new().codec(shape.codec).records(records).build()
@@ -150,22 +151,9 @@ fn batch(shape: Shape, seed: u64, timestamp: i64) -> Bytes {
 fn value(shape: Shape, dice: &mut Dice) -> Vec<u8> {
     const LETTERS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
     let random = shape.value * shape.random / 100;
-    let mut value: Vec<u8> = (0..random).map(|_| LETTERS[(dice.next() >> 58) as usize]).collect();
+    let mut value: Vec<u8> = (0..random).map(|_| dice.one_of(LETTERS)).collect();
     value.resize(shape.value, b'.');
     value
-}
-
-/// SplitMix64: the same data in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct Job<'a> {
 /// What Go said, when it can't be run or can't build it.
 pub fn franz_go(job: Job<'_>) -> Result<Command, String> {
     let mut command = copier("franz-go", job)?;
-    command.args(["--compression", name(job.codec)]);
+    command.args(["--compression", job.codec.name()]);
     Ok(command)
 }
 
@@ -99,21 +99,11 @@ fn cache() -> Result<PathBuf, String> {
     Ok(cache)
 }
 
-fn name(codec: Codec) -> &'static str {
-    match codec {
-        Codec::None => "none",
-        Codec::Gzip => "gzip",
-        Codec::Snappy => "snappy",
-        Codec::Lz4 => "lz4",
-        Codec::Zstd => "zstd",
-    }
-}
-
 /// A dedicated MirrorMaker that copies records and does nothing else, with the settings of a bulk copy.
 fn properties(job: Job<'_>) -> String {
     let Job { source, target, codec, .. } = job;
     let topics: Vec<String> = job.topics.iter().map(|topic| topic.replace('.', "\\\\.")).collect();
-    let (topics, codec) = (topics.join(","), name(codec));
+    let (topics, codec) = (topics.join(","), codec.name());
     format!(
         "clusters=from,to\n\
          from.bootstrap.servers={source}\n\

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Engine, LOCKED_OUT, PARTITION_BYTES, Wake};
+use super::{Engine, LOCKED_OUT, Wake};
 use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
 use crate::copy::answer::ProduceResult;
 use crate::copy::budget::Claim;
@@ -32,7 +32,7 @@ impl Engine {
     /// Asks source brokers for records as far as the memory allows. One request may always go out.
     pub(super) fn start_fetches(&mut self) {
         let now = self.now();
-        let share = self.share().min(PARTITION_BYTES);
+        let share = self.portion();
         self.paused_until = None;
         for (key, asks) in &mut self.asks {
             while asks.is_ready() {
@@ -69,7 +69,7 @@ impl Engine {
 
     /// Lets lanes to this target broker read on that had to wait for others of them.
     pub(super) fn disperse(&mut self, target: Option<BrokerId>) {
-        if self.crowded.contains_key(&target) && self.budget.lets_read(target, self.share().min(PARTITION_BYTES)) {
+        if self.crowded.contains_key(&target) && self.budget.lets_read(target, self.portion()) {
             let waiting = self.crowded.remove(&target).unwrap_or_default();
             waiting.into_iter().for_each(|ask| self.ask(ask, false));
         }
