@@ -95,6 +95,17 @@ impl Set {
         format!("bench-{}", self.name)
     }
 
+    /// The topic's place in the set, the partition, and where its log ends once it is filled: every partition that gets
+    /// something.
+    pub fn ends(&self) -> impl Iterator<Item = (usize, i32, i64)> {
+        let topics = self.topics.iter().enumerate();
+        let ends = topics.flat_map(|(index, topic)| {
+            let end = |batches: &u64| i64::try_from(*batches * topic.shape.records as u64).unwrap_or(i64::MAX);
+            (0..).zip(&topic.batches).map(move |(partition, batches)| (index, partition, end(batches)))
+        });
+        ends.filter(|(_, _, end)| *end > 0)
+    }
+
     /// How many partitions it has.
     pub fn partition_count(&self) -> usize {
         self.topics.iter().map(|topic| topic.batches.len()).sum()
