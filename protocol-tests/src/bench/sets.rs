@@ -90,6 +90,13 @@ impl Set {
         Self { name, topics }
     }
 
+    /// A topic of `count` partitions, evenly filled.
+    pub fn spread(count: usize, scale: Scale) -> Self {
+        let name = format!("spread-{count}");
+        let batches = full_batches(scale).div_ceil(count as u64);
+        Self { topics: vec![Topic::even(&name, 0, count, batches, Shape::BIG)], name }
+    }
+
     /// The group that has all of it to read.
     pub fn group(&self) -> String {
         format!("bench-{}", self.name)
