@@ -52,7 +52,7 @@ fn sets() -> Vec<(String, Set)> {
     let named = |name: &str, mib, what: &str| Set::named(name, scale(mib)).map(|set| (format!("{name}, {what}"), set));
     let sized = [
         named("big", 64, "64 MiB"),
-        named("big", 512, "512 MiB"),
+        named("big", 1024, "1 GiB"),
         named("lz4", 64, "64 MiB"),
         named("tiny", 0, "40,000 batches"),
     ];

@@ -1,5 +1,5 @@
-//! A long way: the brokers in one network namespace, kferry in another one, and the `delay-line` between them, so that TCP's
-//! own windows decide what a connection carries. Needs root and `/dev/net/tun`; nothing outside the two namespaces is
+//! A long way: the brokers in one network namespace, kferry in another one, and a delay [`line`](super::line) between them, so that
+//! TCP's own windows decide what a connection carries. Needs root and `/dev/net/tun`; nothing outside the two namespaces is
 //! changed, and the kernel takes both away with their processes.
 
 use std::env;
@@ -99,13 +99,13 @@ struct Way {
 impl Way {
     /// Lays it from this namespace, which must be one of its own.
     fn lay(round_trip: u64, limit: u64) -> Result<Self, String> {
-        let line = contestants::built("protocol-tests", "delay-line")?;
+        let own = env::current_exe().map_err(|cause| cause.to_string())?;
         run("ip", &["link", "set", "lo", "up"])?;
         let holder = speaking(Command::new("unshare").args(["--net", "sh", "-c", "echo ready; exec cat"]))?;
         let near = PathBuf::from(format!("/proc/{}/ns/net", holder.id()));
         let one_way = (round_trip / 2).to_string();
         let seconds = limit.saturating_mul(100).to_string();
-        let line = speaking(Command::new(line).args(["near", "far", &one_way, &seconds]))?;
+        let line = speaking(Command::new(own).args(["line", &one_way, &seconds, "near", "far"]))?;
         let way = Self { near, holder, line };
         run("ip", &["link", "set", "near", "netns", &way.holder.id().to_string()])?;
         let net = format!("--net={}", way.near.display());

@@ -5,7 +5,8 @@
 //! brokers or [`embedded`] ones in processes of their own, and [`admin`] asks them. [`contestants`] says who moves it,
 //! [`peers`] are other people's tools. [`process`] runs one as a child and measures it, while [`watch`] waits for its
 //! records on the target; [`limits`] and [`wires`] are the two limits. [`rounds`] plays it all, interleaved; [`table`] and
-//! [`record`] tell what came of it. [`check`] is the short version that counts only, [`latency`] the one over a long way.
+//! [`record`] tell what came of it. [`check`] is the short version that counts only, [`latency`] the one over a long way, which is
+//! [`line`].
 
 pub mod admin;
 pub mod check;
@@ -13,6 +14,7 @@ pub mod contestants;
 pub mod embedded;
 pub mod latency;
 pub mod limits;
+pub mod line;
 pub mod load;
 pub mod options;
 pub mod peers;

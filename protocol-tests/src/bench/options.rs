@@ -68,9 +68,21 @@ pub struct Options {
 }
 
 /// A part that this program plays in another process.
-#[derive(Subcommand, Clone, Copy, Debug)]
+#[derive(Subcommand, Clone, Debug)]
 pub enum Part {
     /// An embedded broker, until stdin ends
     #[command(hide = true)]
     Broker,
+    /// A long way between two network devices that it makes, until stdin ends
+    #[command(hide = true)]
+    Line {
+        /// How late each packet comes, in ms
+        delay: u64,
+        /// Seconds that it may take
+        limit: u64,
+        /// The devices' names
+        near: String,
+        /// The other one's
+        far: String,
+    },
 }

@@ -9,15 +9,21 @@
 #![allow(clippy::print_stderr, reason = "a program for people")]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use protocol_tests::bench::options::{Options, Part};
-use protocol_tests::bench::{check, embedded, latency, rounds};
+use protocol_tests::bench::{check, embedded, latency, line, rounds};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let played = match (options.part, options.latency) {
+    let played = match (&options.part, options.latency) {
         (Some(Part::Broker), _) => embedded::serve().map(|()| true).map_err(|cause| cause.to_string()),
+        (Some(Part::Line { delay, limit, near, far }), _) => {
+            let devices = [near.clone(), far.clone()];
+            let carried = line::carry(&devices, Duration::from_millis(*delay), Duration::from_secs(*limit));
+            carried.map(|()| true).map_err(|cause| cause.to_string())
+        }
         (None, _) if options.check => check::play(&options),
         (None, Some(round_trip)) => latency::play(&options, round_trip),
         (None, None) => rounds::play(&options).map(|()| true),

@@ -1,18 +1,17 @@
-//! A long way in a short machine: carries packets between two network devices, each a fixed time late, for the benchmark.
+//! A long way in a short machine: carries packets between two network devices, each a fixed time late.
 //!
-//!     delay-line NEAR FAR MS SECONDS      makes the devices NEAR and FAR in its own network namespace, says `ready`, and
-//!                                         carries packets until stdin ends, for SECONDS at most
-//!
-//! Whoever calls moves one of the devices into another namespace and gives both their addresses. What lies between is a
+//! Whoever starts it moves one of the devices into another namespace and gives both their addresses. What lies between is a
 //! link without a limit but its queue's: TCP's own windows decide what a connection carries, as they do on a real one.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use tun_rs::{DeviceBuilder, SyncDevice};
+
+use super::process::now;
 
 /// A packet of 64 KiB that the kernel has yet to segment, with the header that says so.
 const PACKET: usize = 64 * 1024 + 64;
@@ -32,17 +31,17 @@ struct Queue {
     bytes: usize,
 }
 
-fn main() -> io::Result<()> {
-    let usage = || io::Error::new(io::ErrorKind::InvalidInput, "usage: delay-line NEAR FAR MS SECONDS");
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let [near, far, delay, seconds] = arguments.as_slice() else { return Err(usage()) };
-    let [delay, seconds] = [delay, seconds].map(|number| number.parse::<u64>());
-    let (delay, seconds) = delay.ok().zip(seconds.ok()).ok_or_else(usage)?;
+/// Makes the two devices in this network namespace, says `ready`, and carries packets until stdin ends, for `limit` at most.
+///
+/// # Errors
+/// When there can be no such devices.
+pub fn carry(devices: &[String; 2], delay: Duration, limit: Duration) -> io::Result<()> {
+    let [near, far] = devices;
     let (near, far) = (device(near)?, device(far)?);
     for (from, to) in [(&near, &far), (&far, &near)] {
         let line = Arc::new(Line::default());
         let (from, to, into) = (Arc::clone(from), Arc::clone(to), Arc::clone(&line));
-        thread::spawn(move || take(&from, &into, Duration::from_millis(delay)));
+        thread::spawn(move || take(&from, &into, delay));
         thread::spawn(move || give(&to, &line));
     }
     let end = Arc::new((Mutex::new(false), Condvar::new()));
@@ -56,7 +55,7 @@ fn main() -> io::Result<()> {
     writeln!(stdout, "ready")?;
     stdout.flush()?;
     let ended = end.0.lock().unwrap_or_else(PoisonError::into_inner);
-    drop(end.1.wait_timeout_while(ended, Duration::from_secs(seconds), |ended| !*ended));
+    drop(end.1.wait_timeout_while(ended, limit, |ended| !*ended));
     Ok(())
 }
 
@@ -93,10 +92,4 @@ fn give(device: &SyncDevice, line: &Line) {
         // A device that is down loses packets.
         let _ = device.send(&packet);
     }
-}
-
-/// The time, which real networks live in.
-#[allow(clippy::disallowed_methods)]
-fn now() -> Instant {
-    Instant::now()
 }
