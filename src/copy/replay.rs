@@ -140,6 +140,32 @@ mod tests {
     }
 
     #[test]
+    fn a_journaled_batch_keeps_its_extent_where_smaller_ones_are_made_by_now() {
+        let limit = Some(entry(0, 5).size());
+        for rules in
+            [Rules { max_batch_bytes: limit, ..Rules::default() }, Rules { split_above: limit, ..Rules::default() }]
+        {
+            let mut replay = cuts(&[(9, 9)]);
+            replay.take(entry(0, 5), Offset(0), true, &rules);
+            assert_eq!(spans(&replay.take(entry(5, 9), Offset(5), true, &rules)), (vec![Span::new(0, 9)], false));
+        }
+    }
+
+    #[test]
+    fn what_waits_for_the_rest_of_its_batch_is_held() {
+        let (mut replay, first) = (cuts(&[(5, 5), (9, 14)]), entry(0, 2));
+        let size = first.size();
+        replay.take(first, Offset(0), true, &Rules::default());
+        assert_eq!(replay.bytes(), size);
+        let second = entry(2, 9);
+        let size = second.size();
+        replay.take(second, Offset(2), true, &Rules::default());
+        assert_eq!(replay.bytes(), size, "a part of it");
+        replay.take(entry(9, 14), Offset(9), true, &Rules::default());
+        assert_eq!(replay.bytes(), 0);
+    }
+
+    #[test]
     fn what_the_source_no_longer_holds_is_told_with_its_first_offset() {
         let mut replay = cuts(&[(2, 2), (5, 8)]);
         replay.take(entry(0, 2), Offset(0), true, &Rules::default());

@@ -145,6 +145,8 @@ mod tests {
         });
         assert_eq!(settle(theirs, true), foreign(1_045), "their five records look like ours by number only");
         assert_eq!(settle(theirs, false), Settled::At(at(45, 150)), "without stamps the count has to do");
+        let instead = Tail { last: theirs.last, ..tail(40, 10) };
+        assert_eq!(settle(instead, true), foreign(1_040), "in place of what we had written");
     }
 
     #[test]
