@@ -1,5 +1,7 @@
 //! The source side of a lane: record bytes in, batches ready to be stamped out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::error::LaneProblem;
@@ -24,7 +26,7 @@ const EMPTY_ANSWERS: u32 = 10;
 pub(super) struct Reader {
     span: Span,
     next: Offset,
-    rules: Rules,
+    rules: Arc<Rules>,
     ledger: Ledger,
     /// The batches that must be cut as they were journaled.
     replay: Replay,
@@ -40,12 +42,12 @@ pub(super) struct Reader {
     needed: usize,
     /// The size of the largest batch in the last answer that showed one.
     batch_size: usize,
-    stopped: Option<LaneProblem>,
+    stopped: Option<Box<LaneProblem>>,
 }
 
 impl Reader {
     /// A reader at `next`; `skipped` is what was left out in front of it.
-    pub(super) fn new(span: Span, next: Offset, rules: Rules, skip_corrupt: bool, skipped: Vec<Skipped>) -> Self {
+    pub(super) fn new(span: Span, next: Offset, rules: Arc<Rules>, skip_corrupt: bool, skipped: Vec<Skipped>) -> Self {
         Self {
             span,
             next,
@@ -96,11 +98,11 @@ impl Reader {
 
     /// What stands in the way, if the end was not reached.
     pub(super) fn problem(&self) -> Option<&LaneProblem> {
-        self.stopped.as_ref()
+        self.stopped.as_deref()
     }
 
     pub(super) fn stop(&mut self, problem: LaneProblem) {
-        self.stopped.get_or_insert(problem);
+        self.stopped.get_or_insert_with(|| Box::new(problem));
     }
 
     /// What was read from `offset` on will not be written as it was read.
@@ -158,7 +160,7 @@ impl Reader {
 
     /// Batches larger than `bytes` are split from now on; a problem further on is met again.
     pub(super) fn split_above(&mut self, bytes: usize) {
-        self.rules.split_above = Some(bytes);
+        Arc::make_mut(&mut self.rules).split_above = Some(bytes);
         self.stopped = None;
     }
 
