@@ -178,18 +178,6 @@ pub enum UnsupportedReason {
     UnknownCodec(i16),
 }
 
-impl UnsupportedReason {
-    /// The name in results; it stays as it is.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RecordTooLarge { .. } => "record_too_large",
-            Self::Timestamp { .. } => "timestamp_rejected",
-            Self::Codec(_) => "codec_unsupported",
-            Self::UnknownCodec(_) => "codec_unknown",
-        }
-    }
-}
-
 impl fmt::Display for UnsupportedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -296,7 +284,8 @@ fn rewrite(header: &BatchHeader, span: Span, rules: &Rules) -> Option<RewriteRea
 mod tests {
     use super::*;
     use crate::batch::header::Attributes;
-    use crate::batch::testing::{batch, some_models};
+    use crate::batch::testing::{altered, batch, raw, some_models};
+    use crate::kafka::ProducerId;
 
     /// Offsets 100 to 102.
     fn header() -> BatchHeader {
@@ -332,6 +321,32 @@ mod tests {
         assert_eq!(verdict(&flagged(0x30), 0, 1_000), Verdict::Drop(DropReason::Control));
         let empty = BatchHeader { records: 0, ..header() };
         assert_eq!(verdict(&empty, 101, 1_000), Verdict::Drop(DropReason::Empty));
+    }
+
+    #[test]
+    fn an_aborted_batch_counts_as_aborted_only_where_it_would_have_been_copied() {
+        let producer = ProducerId(9);
+        let batch = raw(&altered(batch(&some_models(), 100, Codec::None), |header| {
+            header.attributes = Attributes(0x10);
+            header.producer = producer;
+        }));
+        let fate = |start| {
+            let mut judge = Judge::new([AbortedTransaction { producer, first_offset: Offset(100) }]);
+            judge.verdict(&batch, Span::new(start, 1_000), &Rules::default())
+        };
+        assert_eq!(fate(102), Ok(Verdict::Drop(DropReason::Aborted)));
+        assert_eq!(fate(103), Ok(Verdict::Drop(DropReason::Outside)));
+    }
+
+    #[test]
+    fn the_names_in_results_stay_as_they_are() {
+        use {DropReason as Drop, RewriteReason as Rewrite};
+        let rewritten = [Rewrite::Boundary, Rewrite::Gaps, Rewrite::AppendTime, Rewrite::TooLarge];
+        assert_eq!(rewritten.map(Rewrite::as_str), ["boundary", "gaps", "append_time", "too_large"]);
+        let rewritten = [Rewrite::Recompress, Rewrite::Legacy, Rewrite::Join];
+        assert_eq!(rewritten.map(Rewrite::as_str), ["recompress", "legacy", "join"]);
+        let dropped = [Drop::Outside, Drop::Control, Drop::Empty, Drop::Aborted];
+        assert_eq!(dropped.map(Drop::as_str), ["outside", "control", "empty", "aborted"]);
     }
 
     #[test]

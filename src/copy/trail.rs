@@ -238,6 +238,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_cut_anew_from_either_side_of_a_pack_s_edge_leaves_the_boundary_there() {
+        let mut trail = Trail::new(Boundary { records: 0, next: Offset(0) }, &[]);
+        let edge = PACKED as i64;
+        (1..=2 * edge).for_each(|n| trail.push(Cut { records: 1, next: Offset(n) }));
+        trail.durable(Duration::ZERO, 2 * edge, 2 * edge);
+        for records in [edge + 1, edge, edge - 1] {
+            trail.forget_behind(records);
+            assert_eq!(trail.end().records, records);
+        }
+    }
+
+    #[test]
     fn a_minute_of_tiny_batches_takes_little_memory_and_the_newest_of_more_are_known() {
         let mut trail = Trail::new(Boundary { records: 0, next: Offset(0) }, &[]);
         let batches = (MOST_PACKS as i64 + 10) * PACKED as i64;

@@ -98,11 +98,19 @@ impl Stage {
 
     /// Counts what the target is asked of this kind, if no fault meets it.
     fn counts(&self, api: ApiKey) -> Arc<AtomicU32> {
-        let asked = Arc::new(AtomicU32::new(0));
-        let count = asked.clone();
+        let [asked] = self.counts_each([api]);
+        asked
+    }
+
+    /// Counts what the target is asked of each of these kinds, if no fault meets it.
+    fn counts_each<const KINDS: usize>(&self, apis: [ApiKey; KINDS]) -> [Arc<AtomicU32>; KINDS] {
+        let asked = apis.map(|_| Arc::new(AtomicU32::new(0)));
+        let counts = asked.clone();
         self.target.with_core(|core| {
             core.faults.hook(move |call, _| {
-                count.fetch_add(u32::from(call.api == api), Ordering::SeqCst);
+                for (api, count) in apis.iter().zip(&counts) {
+                    count.fetch_add(u32::from(call.api == *api), Ordering::SeqCst);
+                }
                 None::<Action>
             });
         });

@@ -123,6 +123,23 @@ fn what_is_appended_but_not_replicated_in_time_is_neither_taken_for_lost_nor_sen
     stage.is_copied(0);
 }
 
+#[test]
+fn what_followers_lack_is_not_sent_again_when_its_answer_is_lost() {
+    let stage = replicated();
+    let running = stage.slowly().start();
+    stage.goes_on();
+    follow(&stage, false, true);
+    stage.target.with_core(|core| core.faults.add(Rule::api(ApiKey::Produce), Action::CutAfter));
+    let [asked, sent] = stage.counts_each([ApiKey::ListOffsets, ApiKey::Produce]);
+    until_counted("it asks where the log ends", &asked, 4);
+    let before = sent.load(Ordering::SeqCst);
+    until_counted("it asks again and again", &asked, 8);
+    assert_eq!(sent.load(Ordering::SeqCst), before, "what nobody can read yet is there all the same");
+    follow(&stage, true, true);
+    running.wait().expect_code(0);
+    stage.is_copied(0);
+}
+
 /// Elects a follower that stood still since `end`: what was appended behind it is lost, although it was acknowledged.
 fn lose_the_tail(core: &mut Core) {
     let node = followers(core)[0];

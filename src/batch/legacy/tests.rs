@@ -2,7 +2,7 @@ use super::MessageSet;
 use crate::batch::codec::Codec;
 use crate::batch::error::BatchErrorKind;
 use crate::batch::testing::{Model, consumed, models, sent, some_models};
-use crate::batch::{Entry, Piece, Rules, batches, rebuild};
+use crate::batch::{DropReason, Entry, Judge, Piece, RewriteReason, Rules, Verdict, batches, rebuild};
 use crate::kafka::{Offset, Span};
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -67,6 +67,17 @@ fn numbered(models: impl IntoIterator<Item = Model>) -> Vec<Model> {
 }
 
 const EVERYTHING: Span = Span::new(0, i64::MAX);
+
+#[test]
+fn a_set_is_left_out_only_where_it_ends_in_front_of_what_is_to_be_copied() {
+    let models = without_headers(&some_models(), 1);
+    let log = wrapper(1, 0, Codec::Gzip, &models, 70, 1_000);
+    let [Entry::Set(set)] = &entries(&log)[..] else { panic!("one set") };
+    let last = 70 + models.last().expect("a model").offset;
+    let fate = |start| Judge::new([]).verdict_of_set(set, Span::new(start, 1_000));
+    assert_eq!(fate(last + 1), Verdict::Drop(DropReason::Outside));
+    assert_eq!([fate(last), fate(0)], [Verdict::Rewrite(RewriteReason::Legacy); 2]);
+}
 
 #[test]
 fn plain_messages_become_one_batch() {

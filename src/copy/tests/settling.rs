@@ -140,6 +140,52 @@ fn a_producer_that_the_target_forgot_goes_on_with_its_next_epoch_once_that_is_du
 }
 
 #[test]
+fn a_checkpoint_that_was_on_its_way_does_not_make_the_next_epoch_durable() {
+    let (mut lane, mut now) = (in_flight(), NOW);
+    lane.checkpoint();
+    (0..3).for_each(|_| refused(&mut lane, ErrorCode::UNKNOWN_PRODUCER_ID));
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(101, 1)));
+    lane.on(now, Event::Stored);
+    assert!(matches!(lane.next(now), Some(Action::Store)));
+    assert!(lane.next(now).is_none());
+    assert_eq!(lane.checkpoint().writer, Some(Writer { epoch: ProducerEpoch(1), origin: 1, ..WRITER }));
+    lane.on(now, Event::Stored);
+    assert_eq!(produce(&mut lane).header().epoch, ProducerEpoch(1));
+}
+
+/// Every answer is unclear, and the log ends behind as many records as `landed` says of those that were sent.
+fn always_unclear(records_in_all: i64, landed: fn(i64) -> i64) -> LaneEnd {
+    let (mut lane, mut now, mut sent) = (lane(0, records_in_all), NOW, 0);
+    fetch(&mut lane);
+    fetched(&mut lane, &(0..records_in_all).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    for _ in 0..1_000 {
+        match act(&mut lane, now) {
+            Some(Action::Produce(batch)) => {
+                sent = batch.source().end.get();
+                unclear(&mut lane, now);
+            }
+            Some(Action::Wait(time)) => now = time,
+            Some(Action::Settle) => lane.on(now, Event::Settled(tail(100 + landed(sent), 1))),
+            Some(Action::Finish(end)) => return end,
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("it never ends");
+}
+
+#[test]
+fn a_lane_bears_with_any_number_of_unclear_answers_as_long_as_something_lands() {
+    assert_eq!(always_unclear(40, |sent| sent), LaneEnd::Copied);
+}
+
+#[test]
+fn a_batch_that_never_lands_ends_the_lane() {
+    let end = always_unclear(4, |sent| sent.min(1));
+    assert!(matches!(end, LaneEnd::Failed(LaneProblem::Unclear { span, .. }) if span == Span::new(1, 2)), "{end:?}");
+}
+
+#[test]
 fn a_target_that_forgets_again_and_again_ends_the_lane() {
     let mut lane = lane(0, 2);
     let mut now = NOW;
@@ -288,4 +334,35 @@ fn a_batch_that_was_lost_keeps_its_cut_when_the_lane_stops_before_it_is_sent_aga
     assert_eq!(finish(&mut lane), LaneEnd::Stopped);
     let journal = lane.checkpoint().journal;
     assert_eq!(journal.cuts().iter().map(|cut| cut.next).collect::<Vec<_>>(), [Offset(2)], "it may still arrive");
+}
+
+#[test]
+fn a_batch_found_too_large_is_cut_anew_only_when_nothing_sent_behind_it_can_arrive_any_more() {
+    let read = [records(0, 1, OLD), records(1, 9, OLD), records(9, 10, OLD)];
+    let mut lane = lane(0, 10);
+    fetch(&mut lane);
+    fetched(&mut lane, &read);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    produce(&mut lane);
+    produce(&mut lane);
+    lost(&mut lane, NOW);
+    lost(&mut lane, NOW);
+    let mut now = NOW;
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(101, 1)));
+    produce(&mut lane);
+    lane.on(now, Event::Produced(ProduceResult::Refused { code: ErrorCode::MESSAGE_TOO_LARGE, message: None }));
+    asks_for_tail(&mut lane, &mut now);
+    assert_eq!(now, NOW + Duration::from_secs(15));
+    lane.on(now, Event::Settled(tail(101, 1)));
+    fetch(&mut lane);
+    fetched(&mut lane, &read[1..]);
+    let Some(Action::Produce(whole)) = act(&mut lane, now) else { panic!("as it was journaled") };
+    assert_eq!(whole.source(), Span::new(1, 9));
+    lane.on(now, Event::Produced(ProduceResult::Refused { code: ErrorCode::MESSAGE_TOO_LARGE, message: None }));
+    assert!(matches!(act(&mut lane, now), Some(Action::Fetch { from: Offset(1), .. })));
+    fetched(&mut lane, &read[1..]);
+    let Some(Action::Produce(smaller)) = act(&mut lane, now) else { panic!("a part of it") };
+    assert!(smaller.records() < 8 && smaller.header().base_sequence == Sequence(1), "{smaller:?}");
 }
