@@ -94,7 +94,7 @@ fn lane(case: &Case) -> Lane {
         late_bound: Duration::ZERO,
         depth: case.depth,
         old_before: i64::MIN,
-        rules: case.rules.clone(),
+        rules: case.rules.clone().into(),
         skip_corrupt: case.skip_corrupt,
         patience: Patience::new(RetryPolicy::default(), 1),
     });

@@ -1,6 +1,7 @@
 //! The one rule for asking again: waits that double from attempt to attempt up to a limit, with jitter, so that many
 //! callers who failed together do not come back together; ended by a count and by a total time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often and how long something is tried.
@@ -35,14 +36,14 @@ impl Default for RetryPolicy {
 /// Where one call is in its attempts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attempts {
-    policy: RetryPolicy,
+    policy: Arc<RetryPolicy>,
     made: u32,
 }
 
 impl Attempts {
     /// Before the first attempt.
-    pub const fn new(policy: RetryPolicy) -> Self {
-        Self { policy, made: 0 }
+    pub fn new(policy: impl Into<Arc<RetryPolicy>>) -> Self {
+        Self { policy: policy.into(), made: 0 }
     }
 
     /// Back before the first attempt.

@@ -27,6 +27,11 @@ impl Claim {
         Self { bytes, share, of_targets: BTreeMap::new() }
     }
 
+    /// The bytes that may come.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The target brokers whose lanes it has.
     pub(super) fn targets(&self) -> impl Iterator<Item = Option<BrokerId>> {
         self.of_targets.keys().copied()

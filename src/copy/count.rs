@@ -19,7 +19,7 @@ const FETCH_BYTES: usize = 1024 * 1024;
 pub async fn count_kept(source: &Cluster, at: &TopicPartition, span: Span) -> Result<i64, LaneProblem> {
     // Nothing is sent, so whatever can be counted as it lies there is not opened.
     let rules = Rules { joining: Joining::NEVER, append_time: AppendTime::TargetStamps, ..Rules::default() };
-    let mut reader = Reader::new(span, span.start, rules, false, Vec::new());
+    let mut reader = Reader::new(span, span.start, rules.into(), false, Vec::new());
     let mut kept = 0_i64;
     while !reader.is_done() {
         let (offset, beyond) = (reader.next(), reader.looks_beyond());

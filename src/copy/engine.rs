@@ -109,7 +109,7 @@ pub struct Copies {
 struct Slot {
     lane: Lane,
     /// A Fetch that waits for a leader.
-    stranded: Option<Ask>,
+    stranded: Option<Box<Ask>>,
     /// Batches the lane handed out that wait for their request.
     pending: VecDeque<Outgoing>,
     /// The connection on which the lane's batches go out.
@@ -130,7 +130,7 @@ struct Slot {
     stored: (Offset, Offset),
     /// What will be when the commit under way is taken.
     storing: (Offset, Offset),
-    end: Option<LaneEnd>,
+    end: Option<Box<LaneEnd>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -270,8 +270,8 @@ impl Engine {
 
     /// How far all lanes together are.
     fn progress(&self) -> Progress {
-        let ended = |slot: &&Slot| matches!(slot.end, Some(LaneEnd::Copied));
-        let failed = |slot: &&Slot| matches!(slot.end, Some(LaneEnd::Failed(_)));
+        let ended = |slot: &&Slot| matches!(slot.end.as_deref(), Some(LaneEnd::Copied));
+        let failed = |slot: &&Slot| matches!(slot.end.as_deref(), Some(LaneEnd::Failed(_)));
         Progress {
             done: self.slots.iter().map(|slot| slot.lane.done()).sum(),
             total: self.slots.iter().map(|slot| slot.lane.span().len()).sum(),
@@ -334,7 +334,7 @@ impl Engine {
                         break;
                     }
                     Action::Finish(end) => {
-                        self.slots[lane].end = Some(end);
+                        self.slots[lane].end = Some(Box::new(end));
                         self.live -= 1;
                         self.checkpoints.want(lane);
                     }
@@ -348,7 +348,7 @@ impl Engine {
         match self.source_routes.place(ask.lane) {
             Some(place) => self.ask_of(place, ask, first),
             None => {
-                self.slots[ask.lane].stranded = Some(ask);
+                self.slots[ask.lane].stranded = Some(Box::new(ask));
                 self.source_routes.strand(ask.lane);
             }
         }
@@ -359,7 +359,7 @@ impl Engine {
     }
 
     pub(super) fn take_stranded(&mut self, lane: usize) -> Option<Ask> {
-        self.slots[lane].stranded.take()
+        self.slots[lane].stranded.take().map(|ask| *ask)
     }
 
     /// Queues a lane with pending batches at its target connection, or has the leader looked up first. A lane stays on
@@ -492,7 +492,7 @@ impl Slot {
             truncated: self.lane.truncated().to_vec(),
             recut: self.lane.recut_at().to_vec(),
             checkpoint: self.lane.standing(),
-            end: self.end.clone().unwrap_or(LaneEnd::Stopped),
+            end: self.end.as_deref().cloned().unwrap_or(LaneEnd::Stopped),
         }
     }
 }

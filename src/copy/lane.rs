@@ -171,7 +171,7 @@ impl Lane {
             self.drop_waiting();
         }
         if let Some(refused) = self.writer.take_too_large() {
-            self.split(refused);
+            self.split(now, refused);
         }
         self.reader.settle(self.next_source());
     }
@@ -235,6 +235,7 @@ impl Lane {
 
     fn forget_cuts_behind(&mut self, records: i64) {
         self.trail.forget_behind(records);
+        self.reader.forget_skipped_behind(self.trail.end().next);
         self.writer.recut_behind(records);
         self.forget_pending();
     }
@@ -247,12 +248,17 @@ impl Lane {
     }
 
     /// Reads again from a batch that the target found too large, to send its records in smaller ones.
-    fn split(&mut self, refused: TooLarge) {
+    fn split(&mut self, now: Duration, refused: TooLarge) {
         tracing::debug!(at = %self.at, bytes = refused.bytes, "too large for the target: splitting");
         self.drop_waiting();
+        self.rewind(refused.span.start);
+        if let Some(until) = self.late_until(now) {
+            // What was sent behind it once may still arrive, and would be taken where other records have its sequences now:
+            // the source may have fewer of them in front of it by then.
+            return self.reread_at(until);
+        }
         self.exposed = 0;
         self.forget_cuts_behind(self.writer.acked());
-        self.rewind(refused.span.start);
         self.reader.split_above(refused.bytes / 2);
     }
 

@@ -8,8 +8,8 @@ const BURST: Duration = Duration::from_millis(250);
 /// The shortest wait.
 const LEAST: Duration = Duration::from_millis(1);
 
-/// Paces reading. What is taken is known only afterwards, so the bucket may go below zero; nothing new begins before it
-/// is above again.
+/// Paces reading. What is asked for counts as taken until it is known what came, so that many requests at once don't exceed
+/// the rate by as many times; the bucket may go below zero, and nothing new begins before it is above again.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     rate: Option<f64>,

@@ -1,5 +1,6 @@
 //! How long a lane bears with failures: the one retry rule, started anew by every success.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::retry::{Attempts, Jitter, RetryPolicy};
@@ -13,8 +14,8 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// No failure yet. Lanes with different seeds come back at different times.
-    pub fn new(policy: RetryPolicy, seed: u64) -> Self {
+    /// No failure yet. Lanes with different seeds come back at different times; one policy serves them all.
+    pub fn new(policy: impl Into<Arc<RetryPolicy>>, seed: u64) -> Self {
         Self { jitter: Jitter::new(seed), attempts: Attempts::new(policy), since: None }
     }
 

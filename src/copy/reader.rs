@@ -1,5 +1,7 @@
 //! The source side of a lane: record bytes in, batches ready to be stamped out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::error::LaneProblem;
@@ -24,7 +26,7 @@ const EMPTY_ANSWERS: u32 = 10;
 pub(super) struct Reader {
     span: Span,
     next: Offset,
-    rules: Rules,
+    rules: Arc<Rules>,
     ledger: Ledger,
     /// The batches that must be cut as they were journaled.
     replay: Replay,
@@ -40,12 +42,12 @@ pub(super) struct Reader {
     needed: usize,
     /// The size of the largest batch in the last answer that showed one.
     batch_size: usize,
-    stopped: Option<LaneProblem>,
+    stopped: Option<Box<LaneProblem>>,
 }
 
 impl Reader {
     /// A reader at `next`; `skipped` is what was left out in front of it.
-    pub(super) fn new(span: Span, next: Offset, rules: Rules, skip_corrupt: bool, skipped: Vec<Skipped>) -> Self {
+    pub(super) fn new(span: Span, next: Offset, rules: Arc<Rules>, skip_corrupt: bool, skipped: Vec<Skipped>) -> Self {
         Self {
             span,
             next,
@@ -96,11 +98,11 @@ impl Reader {
 
     /// What stands in the way, if the end was not reached.
     pub(super) fn problem(&self) -> Option<&LaneProblem> {
-        self.stopped.as_ref()
+        self.stopped.as_deref()
     }
 
     pub(super) fn stop(&mut self, problem: LaneProblem) {
-        self.stopped.get_or_insert(problem);
+        self.stopped.get_or_insert_with(|| Box::new(problem));
     }
 
     /// What was read from `offset` on will not be written as it was read.
@@ -113,7 +115,16 @@ impl Reader {
         self.next = offset;
         self.replay = Replay::new(cuts);
         self.ledger.rewind(offset);
-        self.skipped.retain(|skipped| skipped.span.end <= offset);
+    }
+
+    /// What was left out is only certain as long as it stands between batches that are cut, the last of which ends at `end`,
+    /// or in front of where the reader stands.
+    pub(super) fn forget_skipped_behind(&mut self, end: Offset) {
+        let end = end.max(self.next);
+        self.skipped.retain_mut(|known| {
+            known.span.end = known.span.end.min(end);
+            !known.span.is_empty()
+        });
     }
 
     /// The offset from which on the source no longer holds what was journaled, if that was found out.
@@ -123,14 +134,23 @@ impl Reader {
 
     /// The source's log begins at `log_start`: what lies in front of it was deleted before it could be read.
     pub(super) fn lost(&mut self, log_start: Offset) {
-        let start = self.unread();
-        if self.replay.is_active() {
+        let span = Span { start: self.unread(), end: log_start.min(self.span.end) };
+        if !self.replay.is_active() {
+            self.skip(span, SkipReason::Lost);
+        } else if !self.is_known_as_lost(span) {
             // Only when nothing is owed any more is it known what was lost.
-            return self.differs(start);
+            return self.differs(span.start);
         }
-        self.next = log_start.min(self.span.end);
-        self.skip(Span { start, end: self.next }, SkipReason::Lost);
+        self.next = span.end;
         self.empty_answers = 0;
+    }
+
+    /// Whether the next journaled batch was cut when this had been lost already.
+    fn is_known_as_lost(&self, span: Span) -> bool {
+        let ends_it = |known: &Skipped| (known.reason, known.span.end) == (SkipReason::Lost, span.end);
+        self.replay.gathered_from().is_none()
+            && !self.replay.is_cut_off_by(span.end)
+            && self.skipped.iter().any(ends_it)
     }
 
     /// Everything in front of `offset` is on the target, or left out for good.
@@ -140,7 +160,7 @@ impl Reader {
 
     /// Batches larger than `bytes` are split from now on; a problem further on is met again.
     pub(super) fn split_above(&mut self, bytes: usize) {
-        self.rules.split_above = Some(bytes);
+        Arc::make_mut(&mut self.rules).split_above = Some(bytes);
         self.stopped = None;
     }
 
@@ -271,7 +291,10 @@ impl Reader {
             _ => None,
         };
         match self.replay.take(entry, self.next, reason.is_none(), &self.rules) {
-            Replayed::Differs(offset) => self.differs(offset),
+            Replayed::Differs(made, offset) => {
+                made.into_iter().for_each(|outgoing| (walk.out)(outgoing));
+                self.differs(offset);
+            }
             Replayed::Made(made, rest) => {
                 let last = made.last().map(|outgoing| outgoing.source().end);
                 made.into_iter().for_each(|outgoing| (walk.out)(outgoing));
@@ -289,7 +312,7 @@ impl Reader {
     /// What was journaled can't be cut like that any more.
     fn differs(&mut self, offset: Offset) {
         tracing::warn!(%offset, "the source no longer holds the batches that were journaled; they are cut anew");
-        self.rewind(offset);
+        self.go_to(offset, []);
         self.recut = Some(offset);
     }
 
@@ -361,10 +384,18 @@ impl Reader {
         });
     }
 
+    /// Notes what is left out, whatever was known of the same stretch before.
     fn skip(&mut self, span: Span, reason: SkipReason) {
-        match self.skipped.last_mut() {
-            Some(last) if last.span.end == span.start && last.reason == reason => last.span.end = span.end,
-            _ => self.skipped.push(Skipped { span, reason }),
+        self.skipped.retain_mut(|known| {
+            if known.span.start < span.end {
+                known.span.end = known.span.end.min(span.start);
+            }
+            !known.span.is_empty()
+        });
+        let place = self.skipped.partition_point(|known| known.span.end <= span.start);
+        match place.checked_sub(1).and_then(|before| self.skipped.get_mut(before)) {
+            Some(before) if before.span.end == span.start && before.reason == reason => before.span.end = span.end,
+            _ => self.skipped.insert(place, Skipped { span, reason }),
         }
     }
 

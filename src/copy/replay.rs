@@ -23,8 +23,9 @@ pub(super) struct Replay {
 pub(super) enum Replayed {
     /// The batches that it completed, and the entry itself where a part of it lies behind the last journaled batch.
     Made(Vec<Outgoing>, Option<Entry>),
-    /// The source no longer holds what was journaled: what lies behind this offset must be cut anew.
-    Differs(Offset),
+    /// The source no longer holds what was journaled: what lies behind this offset must be cut anew. The batches in front of
+    /// it that the entry completed stand.
+    Differs(Vec<Outgoing>, Offset),
 }
 
 impl Replay {
@@ -66,7 +67,7 @@ impl Replay {
                 Some(outgoing) if outgoing.records() == cut.records => made.push(outgoing),
                 _ => {
                     *self = Self::default();
-                    return Replayed::Differs(start);
+                    return Replayed::Differs(made, start);
                 }
             }
             start = cut.next;
@@ -120,7 +121,7 @@ mod tests {
     fn spans(replayed: &Replayed) -> (Vec<Span>, bool) {
         match replayed {
             Replayed::Made(made, rest) => (made.iter().map(Outgoing::source).collect(), rest.is_some()),
-            Replayed::Differs(offset) => panic!("differs at {offset}"),
+            Replayed::Differs(_, offset) => panic!("differs at {offset}"),
         }
     }
 
@@ -173,7 +174,24 @@ mod tests {
         assert!(replay.is_cut_off_by(Offset(8)));
         assert!(!replay.is_cut_off_by(Offset(7)));
         let gone = replay.take(entry(6, 8), Offset(6), true, &Rules::default());
-        assert!(matches!(gone, Replayed::Differs(Offset(2))), "{gone:?}");
+        assert!(matches!(&gone, Replayed::Differs(made, Offset(2)) if made.is_empty()), "{gone:?}");
         assert!(!replay.is_active());
+    }
+
+    #[test]
+    fn the_batches_in_front_of_what_changed_stand() {
+        let mut replay = cuts(&[(3, 3), (3, 6), (2, 8)]);
+        replay.take(entry(0, 2), Offset(0), true, &Rules::default());
+        let changed = replay.take(entry(2, 7), Offset(2), true, &Rules::default());
+        assert_eq!(spans(&changed), (vec![Span::new(0, 3), Span::new(3, 6)], false));
+        match replay.take(entry(8, 9), Offset(7), true, &Rules::default()) {
+            Replayed::Differs(made, offset) => assert_eq!((made.len(), offset), (0, Offset(6))),
+            made => panic!("{made:?}"),
+        }
+        let mut replay = cuts(&[(2, 2), (1, 4)]);
+        match replay.take(entry(0, 4), Offset(0), true, &Rules::default()) {
+            Replayed::Differs(made, offset) => assert_eq!((made[0].source(), offset), (Span::new(0, 2), Offset(2))),
+            made => panic!("{made:?}"),
+        }
     }
 }

@@ -72,11 +72,15 @@ impl Known<'_> {
 
     /// Whether the last batch is the lane's own with this many records up to its end. What retention or the cleaner took
     /// away, and what a target without stamps stores, can't be asked; then the count has to do. A writer's first batch
-    /// follows one of the writer before it.
+    /// follows one of the writer before it, and none of its own lies in front of where it began: a log that lost what was
+    /// there would take it all the same.
     fn confirms(&self, last: Option<LastBatch>, landed: i64) -> bool {
         let Some(LastBatch { stamp, records }) = last else { return true };
-        if !self.stamped || landed <= self.writer.origin {
+        if !self.stamped {
             return true;
+        }
+        if landed <= self.writer.origin {
+            return (stamp.producer, stamp.epoch) != (self.writer.producer, self.writer.epoch);
         }
         let next = Stamp { sequence: stamp.sequence.plus(records), ..stamp };
         next == self.writer.stamp(landed)
@@ -143,6 +147,20 @@ mod tests {
         assert_eq!(settle(theirs, false), Settled::At(at(45, 150)), "without stamps the count has to do");
         let instead = Tail { last: theirs.last, ..tail(40, 10) };
         assert_eq!(settle(instead, true), foreign(1_040), "in place of what we had written");
+    }
+
+    #[test]
+    fn a_writer_that_began_anew_is_not_taken_for_the_one_before_it() {
+        let cuts = [(10, 110), (10, 120), (10, 130)].map(|(records, next)| Cut { records, next: Offset(next) });
+        let trail = Trail::new(Boundary { records: 0, next: Offset(100) }, &cuts);
+        let known = Known { target_start: Offset(1_000), acked: 20, trail: &trail, writer: WRITER, stamped: true };
+        let ends = |epoch| {
+            let stamp = Stamp { producer: WRITER.producer, epoch: ProducerEpoch(epoch), sequence: Sequence(0) };
+            known.settle(&Tail { last: Some(LastBatch { stamp, records: 10 }), ..tail(10, 10) })
+        };
+        assert_eq!(ends(0), Settled::Truncated(at(10, 110)));
+        let lost = LaneProblem::Truncated { expected: Offset(1_020), end: Offset(1_010) };
+        assert_eq!(ends(1), Settled::Wrong(lost), "the log was empty when the new epoch's first batch arrived");
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub(super) struct Writer {
     too_large: Option<TooLarge>,
     doubt: Option<Doubt>,
     forgotten: u32,
-    problem: Option<LaneProblem>,
+    problem: Option<Box<LaneProblem>>,
     /// The first source offset without a good answer when the problem came up.
     failed_at: Option<Offset>,
 }
@@ -327,11 +327,11 @@ impl Writer {
         for batch in std::mem::take(&mut self.unsure) {
             self.release(&batch);
         }
-        self.problem.get_or_insert(problem);
+        self.problem.get_or_insert_with(|| Box::new(problem));
     }
 
     pub(super) fn problem(&self) -> Option<&LaneProblem> {
-        self.problem.as_ref()
+        self.problem.as_deref()
     }
 
     /// Bytes in flight.

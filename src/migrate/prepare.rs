@@ -1,6 +1,7 @@
 //! What must be known, and durable, before the first record is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::agenda::Recorded;
 use super::error::MigrateError;
@@ -103,19 +104,22 @@ pub(super) async fn lanes(
 ) -> Vec<LaneSetup> {
     let version = produce_version(migration.target).await;
     let open = || checkpoints.iter().filter(|(_, checkpoint)| !checkpoint.is_finished());
-    let topics: BTreeSet<TopicName> = open().map(|(at, _)| at.topic.clone()).collect();
-    let configs = migration.target.topic_configs(&topics.into_iter().collect::<Vec<_>>()).await;
-    let rules = |at: &TopicPartition| {
-        let known = configs.get(&at.topic).and_then(|configs| configs.as_ref().ok());
-        known.map_or_else(Rules::default, |configs| target_rules(configs, migration.now_ms))
+    let topics: BTreeSet<&TopicName> = open().map(|(at, _)| &at.topic).collect();
+    let topics: Vec<TopicName> = topics.into_iter().cloned().collect();
+    let configs = migration.target.topic_configs(&topics).await;
+    let rules = |topic: &TopicName| {
+        let known = configs.get(topic).and_then(|configs| configs.as_ref().ok());
+        let rules = known.map_or_else(Rules::default, |configs| target_rules(configs, migration.now_ms));
+        Arc::new(Rules { codecs: migration.plan.codecs(), recompress: migration.choices.recompress, ..rules })
     };
+    let rules: BTreeMap<&TopicName, Arc<Rules>> = topics.iter().map(|topic| (topic, rules(topic))).collect();
     let marks = |at: &TopicPartition| -> Vec<Offset> {
         let planned = migration.plan.partition(at);
         let marks: BTreeSet<Offset> =
             planned.into_iter().flat_map(|lane| &lane.marks).map(|mark| mark.source).collect();
         marks.into_iter().collect()
     };
-    let patience = RetryPolicy { total: BEARS, attempts: 60, ..RetryPolicy::default() };
+    let patience = Arc::new(RetryPolicy { total: BEARS, attempts: 60, ..RetryPolicy::default() });
     let setup = |(seed, (at, checkpoint)): (u64, (&TopicPartition, &Checkpoint))| {
         Some(LaneSetup {
             at: at.clone(),
@@ -131,9 +135,9 @@ pub(super) async fn lanes(
             depth: if version < REMEMBERS_FIVE { 1 } else { DEPTH },
             old_before: migration.now_ms.saturating_sub(PRODUCER_EXPIRY),
             late_bound: migration.choices.late_bound,
-            rules: Rules { codecs: migration.plan.codecs(), recompress: migration.choices.recompress, ..rules(at) },
+            rules: Arc::clone(rules.get(&at.topic)?),
             skip_corrupt: migration.choices.skip_corrupt,
-            patience: Patience::new(patience, seed),
+            patience: Patience::new(Arc::clone(&patience), seed),
         })
     };
     (0..).zip(open()).filter_map(setup).collect()

@@ -67,7 +67,7 @@ impl Choices {
             late_bound: Duration::ZERO,
             depth,
             old_before: if has(4) { i64::MAX } else { 0 },
-            rules,
+            rules: rules.into(),
             skip_corrupt: has(5),
             patience: Patience::new(RetryPolicy::default(), 1),
         };

@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::latency;
 use super::peers::{self, Job};
 use super::sets::Set;
 
@@ -22,6 +23,10 @@ pub struct Round<'a> {
     pub name: &'a str,
     /// The binary under test.
     pub kferry: &'a Path,
+    /// What it is told beside what it must be.
+    pub arguments: &'a [String],
+    /// The network namespace it is started in, if it is another one.
+    pub namespace: Option<&'a Path>,
     /// A folder for what it writes.
     pub folder: &'a Path,
 }
@@ -85,12 +90,12 @@ pub fn all() -> Vec<Contestant> {
 
 /// `kferry run` of all that the set's group has to read.
 fn kferry(round: &Round<'_>) -> Result<Command, String> {
-    let mut command = Command::new(round.kferry);
+    let mut command = latency::within(round.namespace, round.kferry);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KFERRY_")) {
         command.env_remove(name);
     }
     command.args(["run", "--yes", "--no-log", "--source", round.source, "--target", round.target]);
-    command.args(["--name", round.name, "--group", &round.set.group()]);
+    command.args(["--name", round.name, "--group", &round.set.group()]).args(round.arguments);
     Ok(command)
 }
 

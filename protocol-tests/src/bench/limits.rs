@@ -53,7 +53,8 @@ pub fn play(source: &str, target: &str, set: &Set, load: &Load) -> Result<Durati
 /// What the broker refused.
 pub fn drain(address: &str, set: &Set) -> Result<(), String> {
     on_each_connection(|part| {
-        let mut places = places(set).into_iter().skip(part).step_by(CONNECTIONS).collect();
+        let places = set.ends().map(|(topic, partition, end)| Place { topic, partition, next: 0, end });
+        let mut places = places.skip(part).step_by(CONNECTIONS).collect();
         let mut probe = Probe::connect(address)?;
         while !Vec::is_empty(&places) {
             let answer = probe.call(VERSION, &request(set, &places))?;
@@ -71,16 +72,6 @@ fn on_each_connection(act: impl Fn(usize) -> Result<(), String> + Sync) -> Resul
             parts.into_iter().map(|part| part.join().map_err(|_| "a connection's thread panicked".to_owned())?);
         ended.collect()
     })
-}
-
-fn places(set: &Set) -> Vec<Place> {
-    let topics = set.topics.iter().enumerate();
-    let places = topics.flat_map(|(topic, spec)| {
-        let records = spec.shape.records as i64;
-        let ends = spec.batches.iter().map(move |batches| i64::try_from(*batches).unwrap_or(i64::MAX) * records);
-        ends.zip(0..).map(move |(end, partition)| Place { topic, partition, next: 0, end })
-    });
-    places.filter(|place| place.end > 0).collect()
 }
 
 fn request(set: &Set, places: &[Place]) -> FetchRequest {

@@ -5,12 +5,13 @@
 //! brokers or [`embedded`] ones in processes of their own, and [`admin`] asks them. [`contestants`] says who moves it,
 //! [`peers`] are other people's tools. [`process`] runs one as a child and measures it, while [`watch`] waits for its
 //! records on the target; [`limits`] and [`wires`] are the two limits. [`rounds`] plays it all, interleaved; [`table`] and
-//! [`record`] tell what came of it. [`check`] is the short version that counts only.
+//! [`record`] tell what came of it. [`check`] is the short version that counts only, [`latency`] the one over a long way.
 
 pub mod admin;
 pub mod check;
 pub mod contestants;
 pub mod embedded;
+pub mod latency;
 pub mod limits;
 pub mod load;
 pub mod options;

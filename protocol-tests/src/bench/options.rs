@@ -50,6 +50,15 @@ pub struct Options {
     /// Write everything that was measured to a file, as JSON
     #[arg(long)]
     pub record: Option<PathBuf>,
+    /// Only kferry, over a link with this round trip in ms, from 64 partitions and from one (needs root and /dev/net/tun)
+    #[arg(long, value_name = "MS")]
+    pub latency: Option<u64>,
+    /// Set where this program has started itself in a network namespace of its own
+    #[arg(long, hide = true)]
+    pub far: bool,
+    /// One more argument for `kferry run`, such as --memory=256MiB
+    #[arg(long = "argument", allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
     /// Only count, on embedded brokers: whether memory and requests stay within their bounds
     #[arg(long)]
     pub check: bool,

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::admin::Admin;
 use super::contestants::{self, Contestant, Role, Round, Start};
+use super::latency;
 use super::limits;
 use super::load::Load;
 use super::options::Options;
@@ -30,6 +31,8 @@ pub struct Stage {
     kferry: PathBuf,
     relay: PathBuf,
     folder: TempDir,
+    arguments: Vec<String>,
+    namespace: Option<PathBuf>,
     limit: Duration,
     played: usize,
 }
@@ -116,6 +119,18 @@ impl Stage {
     /// # Errors
     /// What failed.
     pub fn build(options: &Options) -> Result<Self, String> {
+        Self::at(options, "127.0.0.1")
+    }
+
+    /// The same, with brokers that listen on `host` and kferry in another network namespace.
+    ///
+    /// # Errors
+    /// What failed.
+    pub fn far(options: &Options, host: &str, namespace: &Path) -> Result<Self, String> {
+        Ok(Self { namespace: Some(namespace.to_owned()), ..Self::at(options, host)? })
+    }
+
+    fn at(options: &Options, host: &str) -> Result<Self, String> {
         let kferry = options.kferry.as_ref().map(|path| path.canonicalize());
         let kferry = match kferry {
             Some(path) => path.map_err(|cause| format!("--kferry: {cause}"))?,
@@ -127,9 +142,11 @@ impl Stage {
         Ok(Self {
             kferry,
             relay,
-            source: Site::start(on, options.release)?,
-            target: Site::start(on, options.release)?,
+            source: Site::start(on, options.release, host)?,
+            target: Site::start(on, options.release, host)?,
             folder: tempfile::Builder::new().prefix("kferry-bench-").tempdir().map_err(|cause| cause.to_string())?,
+            arguments: options.arguments.clone(),
+            namespace: None,
             limit: Duration::from_secs(options.limit),
             played: 0,
         })
@@ -257,6 +274,8 @@ impl Stage {
             set: &filled.set,
             name: &name,
             kferry: &self.kferry,
+            arguments: &self.arguments,
+            namespace: self.namespace.as_deref(),
             folder: self.folder.path(),
         };
         let run = match contestant.start {
@@ -317,10 +336,23 @@ impl Stage {
     pub fn plan(&self, filled: &Filled, round: usize) -> Result<Run, String> {
         let begun =
             Run { set: filled.set.name.clone(), contestant: "kferry".to_owned(), round, times: 1, ..Run::default() };
-        let mut command = Command::new(&self.kferry);
-        command.args(["plan", "--no-log", "--source", &self.source.address, "--target", &self.target.address]);
-        let taken = process::run(command, &self.terms(true), || false)?;
+        let taken = process::run(self.planning(), &self.terms(true), || false)?;
         Ok(took(begun, &taken, Some((taken.started, taken.ended))))
+    }
+
+    /// What a plan says.
+    ///
+    /// # Errors
+    /// What the benchmark could not do.
+    pub fn plan_says(&self) -> Result<String, String> {
+        let output = self.planning().args(["--output", "json"]).output().map_err(|cause| cause.to_string())?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn planning(&self) -> Command {
+        let mut command = latency::within(self.namespace.as_deref(), &self.kferry);
+        command.args(["plan", "--no-log", "--source", &self.source.address, "--target", &self.target.address]);
+        command
     }
 }
 

@@ -90,9 +90,27 @@ impl Set {
         Self { name, topics }
     }
 
+    /// A topic of `count` partitions, evenly filled.
+    pub fn spread(count: usize, scale: Scale) -> Self {
+        let name = format!("spread-{count}");
+        let batches = full_batches(scale).div_ceil(count as u64);
+        Self { topics: vec![Topic::even(&name, 0, count, batches, Shape::BIG)], name }
+    }
+
     /// The group that has all of it to read.
     pub fn group(&self) -> String {
         format!("bench-{}", self.name)
+    }
+
+    /// The topic's place in the set, the partition, and where its log ends once it is filled: every partition that gets
+    /// something.
+    pub fn ends(&self) -> impl Iterator<Item = (usize, i32, i64)> {
+        let topics = self.topics.iter().enumerate();
+        let ends = topics.flat_map(|(index, topic)| {
+            let end = |batches: &u64| i64::try_from(*batches * topic.shape.records as u64).unwrap_or(i64::MAX);
+            (0..).zip(&topic.batches).map(move |(partition, batches)| (index, partition, end(batches)))
+        });
+        ends.filter(|(_, _, end)| *end > 0)
     }
 
     /// How many partitions it has.

@@ -33,16 +33,16 @@ enum Kind {
 }
 
 impl Site {
-    /// Starts one.
+    /// Starts one; a real one listens on `host`.
     ///
     /// # Errors
     /// What failed.
-    pub fn start(on: On, release: Version) -> Result<Self, String> {
+    pub fn start(on: On, release: Version, host: &str) -> Result<Self, String> {
         match on {
             On::Real => {
                 // What a set holds stays until its topics are deleted, and is then gone at once: the next run must not
                 // pay for it.
-                let spec = Spec::single(release)
+                let spec = Spec { host: host.to_owned(), ..Spec::single(release) }
                     .serving()
                     .with("log.retention.ms", "-1")
                     .with("log.segment.delete.delay.ms", "0");

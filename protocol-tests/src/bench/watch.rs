@@ -25,13 +25,8 @@ impl Watch {
     /// # Errors
     /// When the target can't be reached.
     pub fn over(target: &str, set: &Set) -> Result<Self, String> {
-        let mut open = BTreeMap::new();
-        for topic in &set.topics {
-            for (batches, partition) in topic.batches.iter().zip(0..).filter(|(batches, _)| **batches > 0) {
-                let end = i64::try_from(*batches).unwrap_or(i64::MAX).saturating_mul(topic.shape.records as i64);
-                open.insert((topic.name.clone(), partition), end);
-            }
-        }
+        let name = |topic: usize| set.topics.get(topic).map_or_else(String::new, |topic| topic.name.clone());
+        let open = set.ends().map(|(topic, partition, end)| ((name(topic), partition), end)).collect();
         Ok(Self { target: Admin::connect(target)?, open, first: None, last: None })
     }
 

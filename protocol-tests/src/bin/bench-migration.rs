@@ -3,6 +3,7 @@
 //!     cargo bench-migration                                  on two real brokers (needs Java 17, Maven and kcat)
 //!     cargo bench-migration --on embedded --set big,wide     on embedded ones, which also count requests
 //!     cargo bench-migration --check                          bounds of memory and requests only
+//!     cargo bench-migration --latency 50                     over a long way (needs root)
 //!
 //! `protocol_tests::bench` is the map.
 #![allow(clippy::print_stderr, reason = "a program for people")]
@@ -11,14 +12,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use protocol_tests::bench::options::{Options, Part};
-use protocol_tests::bench::{check, embedded, rounds};
+use protocol_tests::bench::{check, embedded, latency, rounds};
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let played = match options.part {
-        Some(Part::Broker) => embedded::serve().map(|()| true).map_err(|cause| cause.to_string()),
-        None if options.check => check::play(&options),
-        None => rounds::play(&options).map(|()| true),
+    let played = match (options.part, options.latency) {
+        (Some(Part::Broker), _) => embedded::serve().map(|()| true).map_err(|cause| cause.to_string()),
+        (None, _) if options.check => check::play(&options),
+        (None, Some(round_trip)) => latency::play(&options, round_trip),
+        (None, None) => rounds::play(&options).map(|()| true),
     };
     match played {
         Ok(true) => ExitCode::SUCCESS,

@@ -46,8 +46,9 @@ pub(super) fn judge(world: &World, lane: usize) -> Result<(), String> {
         return wrong(format!("source offset {} at {} is followed by {} at {}", first.0, first.1, second.0, second.1));
     }
     let checkpoint = world.durable(lane)?;
-    // A log that lost its end and can't be gone on with keeps no promise.
-    if checkpoint.is_finished() || !side.target.truncated {
+    // A log that lost its end and can't be gone on with keeps no promise, and what happens to it after the last look is for
+    // the verification to find.
+    if !side.target.unseen && (checkpoint.is_finished() || !side.target.truncated) {
         places_are_exact(&checkpoint, &written).or_else(wrong)?;
     }
     match (&world.ends[lane], checkpoint.is_finished()) {
@@ -73,8 +74,8 @@ fn marks_are_known(world: &World, lane: usize, checkpoint: &Checkpoint) -> Resul
 /// All that was to be moved is there, and only that.
 fn complete(world: &World, lane: usize, checkpoint: &Checkpoint, ours: &[&Written]) -> Result<(), String> {
     let side = &world.sides[lane];
-    // What happens to a log after the last look is for the verification to find.
-    if side.target.truncated {
+    // So is what somebody else wrote where the log had lost as much.
+    if side.target.unseen || (side.target.truncated && side.target.foreign) {
         return Ok(());
     }
     let moved: BTreeSet<i64> = ours.iter().filter_map(|record| record.source).collect();
@@ -83,7 +84,9 @@ fn complete(world: &World, lane: usize, checkpoint: &Checkpoint, ours: &[&Writte
     for offset in side.source.records.keys().copied().filter(|offset| !moved.contains(offset)) {
         let gone = side.source.gone.contains(&offset);
         let told = lost(offset) || !side.source.expired.contains(&offset);
-        if !gone || !told || side.source.owed.contains(&offset) {
+        // What both sides lost after it was copied can't be owed.
+        let owed = side.source.owed.contains(&offset) && !side.target.truncated;
+        if !gone || !told || owed {
             return Err(format!("source offset {offset} is missing (gone: {gone}, told: {told})"));
         }
     }

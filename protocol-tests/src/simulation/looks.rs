@@ -36,7 +36,9 @@ impl World {
         let delay = self.delay();
         match self.leads(lane) {
             true => {
-                let end = self.sides[lane].target.partition.log.end();
+                let target = &mut self.sides[lane].target;
+                target.unseen &= !settles;
+                let end = target.partition.log.end();
                 self.at(delay, What::LookLast { run, lane, settles, mark, end });
             }
             false => self.at(LOOK, What::Looked { run, lane, settles, tail: None }),

@@ -78,6 +78,8 @@ pub struct Target {
     pub foreign: bool,
     /// It lost what it had acknowledged.
     pub truncated: bool,
+    /// And nobody has asked for the end of the log or written since.
+    pub unseen: bool,
 }
 
 impl Target {
@@ -101,7 +103,7 @@ impl Target {
             partition.append_raw(RecordBatchBuilder::of(dice.between(1, 9) as usize, now_ms).build());
         }
         let start = Offset(partition.log.end());
-        Self { partition, era, drops_stamps, rules, start, foreign: false, truncated: false }
+        Self { partition, era, drops_stamps, rules, start, foreign: false, truncated: false, unseen: false }
     }
 
     /// Takes a batch that reached `node`, or answers with a code.
@@ -186,7 +188,9 @@ impl Target {
         let bases: Vec<i64> = log.batches().map(|batch| batch.header.base_offset).collect();
         let cut = bases.get(bases.len().saturating_sub(batches)).copied().filter(|base| *base >= self.start.get());
         let Some(cut) = cut else { return false };
-        self.truncated |= cut < log.high_watermark();
+        if cut < log.high_watermark() {
+            (self.truncated, self.unseen) = (true, true);
+        }
         self.partition.leader_epoch += 1;
         self.partition.log.truncate(cut);
         self.partition.replicas.iter_mut().for_each(|replica| replica.end = replica.end.min(cut));

@@ -98,6 +98,7 @@ impl World {
             match self.append(lane, node, batch) {
                 Err(code) => self.reply(id, code, -1),
                 Ok((base, required)) => {
+                    self.sides[lane].target.unseen = false;
                     let deadline = self.now + REPLICATION;
                     self.at_time(deadline, What::Poll);
                     if let Some(wire) = self.wires.get_mut(&id) {

@@ -284,7 +284,7 @@ impl World {
             depth: self.setup.era.depth(),
             old_before: self.now_ms() - PRODUCER_EXPIRY,
             late_bound: LATE_BOUND,
-            rules: Rules { joining: self.setup.joining, ..Rules::default() },
+            rules: Rules { joining: self.setup.joining, ..Rules::default() }.into(),
             skip_corrupt: false,
             patience: Patience::new(patience(), lane as u64),
         };

@@ -11,6 +11,7 @@
 )]
 
 mod beside;
+mod rate;
 mod wires;
 
 use std::fmt;

@@ -60,6 +60,7 @@ impl Engine {
                 }
                 asks.under_way += 1;
                 self.budget.ask(&claim);
+                self.pace.took(bytes);
                 let at = |lane: usize| self.slots[lane].lane.at().clone();
                 let request = requests::fetch_request(&lanes, (share, bytes), self.source.rack(), at);
                 self.requests.spawn(requests::fetch(self.source.clone(), *key, (lanes, claim), request));
@@ -107,6 +108,7 @@ impl Engine {
         match done {
             Done::Fetched { key, asks, claim, answer } => {
                 self.budget.came(&claim);
+                self.pace.earn(claim.bytes());
                 self.fetched(key, asks, answer);
                 claim.targets().for_each(|target| self.disperse(target));
             }

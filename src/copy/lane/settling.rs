@@ -124,6 +124,7 @@ impl Lane {
         self.waiting_bytes = 0;
         let cuts: Vec<Cut> = self.trail.cuts_behind(boundary.records).collect();
         self.reader.go_to(boundary.next.max(self.base.span.start), cuts);
+        self.reader.forget_skipped_behind(self.trail.end().next);
         self.overtake();
     }
 }

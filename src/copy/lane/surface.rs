@@ -1,5 +1,6 @@
 //! What goes into a lane and what comes out of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,8 +33,8 @@ pub struct LaneSetup {
     pub old_before: i64,
     /// How long a request without an answer may still reach the log.
     pub late_bound: Duration,
-    /// What decides beside a batch's header whether it may pass.
-    pub rules: Rules,
+    /// What decides beside a batch's header whether it may pass; the same for all lanes of a topic.
+    pub rules: Arc<Rules>,
     /// Whether corrupt batches are copied around; otherwise the lane stops in front of the first.
     pub skip_corrupt: bool,
     /// How a failed Fetch, and how an unclear Produce, is repeated.

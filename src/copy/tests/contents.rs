@@ -7,7 +7,7 @@ use crate::state::{SkipReason, Skipped};
 
 /// A lane that joins its batches and may copy around damage.
 fn joining(start: i64, end: i64, skip_corrupt: bool) -> Lane {
-    begun(LaneSetup { rules: Rules::default(), skip_corrupt, ..setup(start, end) })
+    begun(LaneSetup { rules: Rules::default().into(), skip_corrupt, ..setup(start, end) })
 }
 
 /// The values of a batch, which say at which offset each record lay.

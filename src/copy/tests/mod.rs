@@ -61,7 +61,7 @@ pub(super) fn setup(start: i64, end: i64) -> LaneSetup {
         // What is not old when a test begins is not old when it ends.
         old_before: OLD - 3_600_000,
         skip_corrupt: false,
-        rules: Rules { joining: Joining::NEVER, ..Rules::default() },
+        rules: Rules { joining: Joining::NEVER, ..Rules::default() }.into(),
         patience: Patience::new(RetryPolicy::default(), 1),
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::batch::testing::{consumed, sent};
 use crate::copy::LaneProblem;
-use crate::state::{Cut, Place};
+use crate::state::{Cut, Place, SkipReason, Skipped};
 
 /// What a process left that had written 0..4 and journaled [4, 6), [6, 9) and [9, 10).
 fn left() -> LaneSetup {
@@ -175,4 +175,71 @@ fn a_request_of_the_dead_process_that_comes_late_is_not_sent_again() {
     fetched(&mut lane, &[records(4, 10, OLD), records(10, 20, OLD)]);
     let next = produce(&mut lane);
     assert_eq!((values(&next), next.header().base_sequence), (vec!["9".to_owned()], Sequence(9)));
+}
+
+/// The records 10..14 were lost before the last journaled batch was cut.
+fn left_behind_what_was_lost() -> LaneSetup {
+    let mut setup = left();
+    assert!(setup.checkpoint.journal.push(Cut { records: 2, next: Offset(16) }));
+    setup.checkpoint.skipped = vec![Skipped { span: Span::new(10, 14), reason: SkipReason::Lost }];
+    setup
+}
+
+#[test]
+fn what_was_lost_in_front_of_a_journaled_batch_stays_told_wherever_the_lane_goes_on() {
+    for (landed, records, next) in [(9, 3, 9), (10, 1, 10), (12, 2, 16)] {
+        let (mut lane, mut now) = (begun(left_behind_what_was_lost()), Duration::ZERO);
+        asks_for_tail(&mut lane, &mut now);
+        lane.on(now, Event::Settled(tail(100 + landed, records)));
+        assert_eq!(fetch(&mut lane), Offset(next));
+        lane.on(NOW, Event::Stop);
+        let told = lane.checkpoint().skipped;
+        assert_eq!(told, left_behind_what_was_lost().checkpoint.skipped, "on at {next}");
+    }
+}
+
+#[test]
+fn what_was_lost_stays_told_where_the_lane_goes_back_into_the_middle_of_it() {
+    let mut setup = setup(0, 20);
+    setup.checkpoint.next = Offset(8);
+    setup.checkpoint.skipped = vec![Skipped { span: Span::new(0, 8), reason: SkipReason::Lost }];
+    let mut lane = begun(setup);
+    let gone = || Event::FetchRefused { code: ErrorCode::OFFSET_OUT_OF_RANGE, log_start: Some(Offset(12)) };
+    assert_eq!(fetch(&mut lane), Offset(8));
+    lane.on(NOW, gone());
+    assert_eq!(fetch(&mut lane), Offset(12));
+    fetched(&mut lane, &[records(12, 14, OLD), records(14, 20, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    produce(&mut lane);
+    lost(&mut lane, NOW);
+    let mut now = NOW;
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(100, 1)));
+    assert_eq!(fetch(&mut lane), Offset(8), "the target lost all of it");
+    lane.on(now, gone());
+    assert_eq!(lane.checkpoint().skipped, [Skipped { span: Span::new(0, 12), reason: SkipReason::Lost }]);
+}
+
+#[test]
+fn a_batch_that_was_cut_behind_what_was_lost_is_cut_like_that_again() {
+    let (mut lane, mut now) = (begun(left_behind_what_was_lost()), Duration::ZERO);
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(110, 1)));
+    assert_eq!(fetch(&mut lane), Offset(10));
+    let gone =
+        |log_start| Event::FetchRefused { code: ErrorCode::OFFSET_OUT_OF_RANGE, log_start: Some(Offset(log_start)) };
+    lane.on(NOW, gone(14));
+    assert_eq!(fetch(&mut lane), Offset(14));
+    fetched(&mut lane, &[records(14, 20, OLD)]);
+    assert_eq!((produce(&mut lane).source(), lane.recut_at()), (Span::new(14, 16), &[][..]));
+
+    let (mut lane, mut now) = (begun(left_behind_what_was_lost()), Duration::ZERO);
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(110, 1)));
+    fetch(&mut lane);
+    lane.on(NOW, gone(15));
+    let mut now = NOW;
+    asks_for_tail(&mut lane, &mut now);
+    assert_eq!(now, Duration::from_secs(15), "a record of the journaled batch is gone: it may still arrive whole");
 }

@@ -335,3 +335,34 @@ fn a_batch_that_was_lost_keeps_its_cut_when_the_lane_stops_before_it_is_sent_aga
     let journal = lane.checkpoint().journal;
     assert_eq!(journal.cuts().iter().map(|cut| cut.next).collect::<Vec<_>>(), [Offset(2)], "it may still arrive");
 }
+
+#[test]
+fn a_batch_found_too_large_is_cut_anew_only_when_nothing_sent_behind_it_can_arrive_any_more() {
+    let read = [records(0, 1, OLD), records(1, 9, OLD), records(9, 10, OLD)];
+    let mut lane = lane(0, 10);
+    fetch(&mut lane);
+    fetched(&mut lane, &read);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    produce(&mut lane);
+    produce(&mut lane);
+    lost(&mut lane, NOW);
+    lost(&mut lane, NOW);
+    let mut now = NOW;
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(101, 1)));
+    produce(&mut lane);
+    lane.on(now, Event::Produced(ProduceResult::Refused { code: ErrorCode::MESSAGE_TOO_LARGE, message: None }));
+    asks_for_tail(&mut lane, &mut now);
+    assert_eq!(now, NOW + Duration::from_secs(15));
+    lane.on(now, Event::Settled(tail(101, 1)));
+    fetch(&mut lane);
+    fetched(&mut lane, &read[1..]);
+    let Some(Action::Produce(whole)) = act(&mut lane, now) else { panic!("as it was journaled") };
+    assert_eq!(whole.source(), Span::new(1, 9));
+    lane.on(now, Event::Produced(ProduceResult::Refused { code: ErrorCode::MESSAGE_TOO_LARGE, message: None }));
+    assert!(matches!(act(&mut lane, now), Some(Action::Fetch { from: Offset(1), .. })));
+    fetched(&mut lane, &read[1..]);
+    let Some(Action::Produce(smaller)) = act(&mut lane, now) else { panic!("a part of it") };
+    assert!(smaller.records() < 8 && smaller.header().base_sequence == Sequence(1), "{smaller:?}");
+}

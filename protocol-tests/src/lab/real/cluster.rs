@@ -23,6 +23,8 @@ pub struct Spec {
     pub version: Version,
     /// How many brokers.
     pub nodes: usize,
+    /// The address that they listen on.
+    pub host: String,
     /// Broker properties over the lab's own.
     pub properties: Vec<(String, String)>,
     /// The heap of each broker.
@@ -43,7 +45,14 @@ pub enum Tuning {
 impl Spec {
     /// One broker with the lab's defaults.
     pub fn single(version: Version) -> Self {
-        Self { version, nodes: 1, properties: Vec::new(), heap_mib: 384, tuning: Tuning::Start }
+        Self {
+            version,
+            nodes: 1,
+            host: "127.0.0.1".to_owned(),
+            properties: Vec::new(),
+            heap_mib: 384,
+            tuning: Tuning::Start,
+        }
     }
 
     /// Three brokers; internal topics have three copies.
@@ -110,7 +119,7 @@ impl Cluster {
 
     /// The address of one broker.
     pub fn address(&self, index: usize) -> String {
-        format!("127.0.0.1:{}", self.ports[index].broker)
+        format!("{}:{}", self.spec.host, self.ports[index].broker)
     }
 
     /// The release.
@@ -177,7 +186,8 @@ impl Cluster {
         let zookeeper = if self.spec.version.is_kraft() { None } else { Some(self.boot_zookeeper()?) };
         for index in 0..self.nodes.len() {
             let home = self.node(index).home.clone();
-            let node = setup::Node { index, ports: &self.ports, zookeeper, overrides: &self.spec.properties };
+            let (ports, overrides) = (&self.ports, &self.spec.properties);
+            let node = setup::Node { index, host: &self.spec.host, ports, zookeeper, overrides };
             setup::write_broker(&node, &home)?;
             if zookeeper.is_none() {
                 self.format(&home)?;

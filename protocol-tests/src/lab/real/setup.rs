@@ -25,6 +25,8 @@ pub(super) struct Ports {
 pub(super) struct Node<'a> {
     /// From 0.
     pub(super) index: usize,
+    /// The address that all nodes listen on.
+    pub(super) host: &'a str,
     pub(super) ports: &'a [Ports],
     /// The port of ZooKeeper, for releases that need one.
     pub(super) zookeeper: Option<u16>,
@@ -42,7 +44,7 @@ pub(super) fn write_broker(node: &Node<'_>, home: &Home) -> Result<(), String> {
     let copies = node.ports.len().min(3).to_string();
     let isr = if node.ports.len() >= 3 { "2" } else { "1" };
     let mine = node.ports[node.index];
-    let broker = format!("PLAINTEXT://127.0.0.1:{}", mine.broker);
+    let broker = format!("PLAINTEXT://{}:{}", node.host, mine.broker);
     let mut lines = String::new();
     let mut set = |key: &str, value: &str| lines += &format!("{key}={value}\n");
     set("log.dirs", &home.data.display().to_string());
