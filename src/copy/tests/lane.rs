@@ -90,7 +90,7 @@ fn control_batches_are_left_out_and_move_the_lane_on() {
 }
 
 /// What a coordinator writes at the end of producer 9's transaction.
-fn marker(offset: i64, commit: bool) -> Vec<u8> {
+pub(super) fn marker(offset: i64, commit: bool) -> Vec<u8> {
     let key = Some(vec![0, 0, 0, u8::from(commit)]);
     let model = Model { offset: 0, timestamp: OLD, key, value: Some(vec![0; 6]), headers: Vec::new() };
     altered(batch(&[model], offset, Codec::None), |header| {

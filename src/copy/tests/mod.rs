@@ -1,12 +1,13 @@
 //! A lane's whole life without a broker: events in, actions out.
 //!
 //! `lane` is about the order of things, `contents` about what the batches hold, `settling` about what is done where an
-//! answer leaves something open, `resume` about going on where another process ended.
+//! answer leaves something open, `storing` about what is made durable, `resume` about going on where another process ended.
 
 mod contents;
 mod lane;
 mod resume;
 mod settling;
+mod storing;
 
 use std::time::Duration;
 
