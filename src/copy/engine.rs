@@ -43,8 +43,9 @@ const LAST_ANSWERS: Duration = Duration::from_millis(1_200);
 /// How often it is looked whether records may be sent again, while the lock is in doubt.
 const LOCKED_OUT: Duration = Duration::from_millis(100);
 
-/// The most bytes one Fetch answer should bring.
-const FETCH_BYTES: usize = 4 * 1024 * 1024;
+/// The most bytes one Fetch answer should bring: a large batch, or many small ones. It is sent on as soon as all of it is
+/// here.
+const FETCH_BYTES: usize = 1280 * 1024;
 
 /// The least and the most that a lane reads ahead, in bytes: what is being read, what waits for its journal, and what is on
 /// its way to the target.

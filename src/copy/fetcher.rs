@@ -66,17 +66,32 @@ impl Asks {
         !is_idle && self.under_way < FETCHES
     }
 
-    /// How many lanes the next request has.
-    pub(super) fn next(&self) -> usize {
-        if self.beyond.is_empty() { PARTITIONS.min(self.first.len() + self.waiting.len()) } else { 1 }
+    /// How many lanes the next request has and how many bytes its answer may bring, where about `share` bytes of each lane
+    /// and `most` of all are wanted. Where it is known how large their batches are, there are as many lanes as whole batches
+    /// have room: what is cut comes twice.
+    pub(super) fn next(&self, share: usize, most: usize) -> (usize, usize) {
+        let mut lanes = self.beyond.iter().take(1).chain(&self.first).chain(&self.waiting);
+        let Some(first) = lanes.next() else { return (0, 0) };
+        let least = first.bytes(share);
+        if first.beyond {
+            return (1, least);
+        }
+        let known = |ask: &Ask| if ask.batch > 0 { ask.bytes(share) } else { 0 };
+        let mut sum = known(first);
+        let fits = |ask: &&Ask| {
+            sum += known(ask);
+            sum <= most
+        };
+        let count = 1 + lanes.take(PARTITIONS - 1).take_while(fits).count();
+        (count, most.min(share.saturating_mul(count)).max(least))
     }
 
-    /// The lanes of the next request.
-    pub(super) fn request(&mut self) -> Vec<Ask> {
+    /// The next `count` lanes, for a request.
+    pub(super) fn request(&mut self, count: usize) -> Vec<Ask> {
         if let Some(beyond) = self.beyond.pop_front() {
             return vec![beyond];
         }
-        std::iter::from_fn(|| self.first.pop_front().or_else(|| self.waiting.pop_front())).take(PARTITIONS).collect()
+        std::iter::from_fn(|| self.first.pop_front().or_else(|| self.waiting.pop_front())).take(count).collect()
     }
 }
 
@@ -91,7 +106,7 @@ mod tests {
         asks.push(Ask { lane: 1, from: Offset(0), needed: 0, batch: 0, beyond: false }, false);
         asks.push(Ask { lane: 2, from: Offset(0), needed: 0, batch: 0, beyond: false }, true);
         asks.push(Ask { lane: 3, from: Offset(0), needed: 0, batch: 0, beyond: false }, true);
-        let order: Vec<usize> = asks.request().iter().map(|ask| ask.lane).collect();
+        let order: Vec<usize> = asks.request(4).iter().map(|ask| ask.lane).collect();
         assert_eq!(order, [2, 3, 0, 1]);
         assert!(!asks.is_ready());
     }
@@ -104,7 +119,10 @@ mod tests {
             for (lane, beyond) in [(0, false), (1, true), (2, false), (3, true)] {
                 asks.push(Ask { lane, from: Offset(0), needed: 0, batch: 0, beyond }, first);
             }
-            let lanes = |asks: &mut Asks| asks.request().iter().map(|ask| ask.lane).collect::<Vec<usize>>();
+            let lanes = |asks: &mut Asks| {
+                let (count, _) = asks.next(1, 1_000);
+                asks.request(count).iter().map(|ask| ask.lane).collect::<Vec<usize>>()
+            };
             assert_eq!([lanes(&mut asks), lanes(&mut asks), lanes(&mut asks)], [vec![1], vec![3], vec![0, 2]]);
             assert!(!asks.is_ready());
         }
@@ -121,11 +139,30 @@ mod tests {
     }
 
     #[test]
+    fn a_request_has_as_many_lanes_as_whole_batches_have_room() {
+        let mut asks = Asks::default();
+        for (lane, batch) in [(0, 0), (1, 0), (2, 320), (3, 160), (4, 5_000), (5, 160)] {
+            asks.push(Ask { lane, from: Offset(0), needed: 0, batch, beyond: false }, false);
+        }
+        assert_eq!(asks.next(400, 700), (4, 700), "two of which nothing is known, 340 bytes and 340");
+        assert_eq!(asks.next(400, 400), (3, 400));
+        assert_eq!(asks.next(100, 600), (4, 400), "no more than each may bring");
+        asks.request(4);
+        assert_eq!(asks.next(400, 600), (1, 5_312), "it comes all the same");
+        asks.request(1);
+        assert_eq!(asks.next(400, 600), (1, 400));
+        assert_eq!(asks.request(1)[0].lane, 5);
+        assert_eq!(asks.next(400, 600), (0, 0));
+    }
+
+    #[test]
     fn a_request_has_a_limited_number_of_partitions() {
         let mut asks = Asks::default();
         (0..PARTITIONS + 1)
             .for_each(|lane| asks.push(Ask { lane, from: Offset(0), needed: 0, batch: 0, beyond: false }, false));
-        assert_eq!(asks.request().len(), PARTITIONS);
-        assert_eq!(asks.request().len(), 1);
+        for expected in [PARTITIONS, 1] {
+            let (count, _) = asks.next(1, 1_000_000);
+            assert_eq!((count, asks.request(count).len()), (expected, expected));
+        }
     }
 }

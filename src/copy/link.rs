@@ -11,8 +11,8 @@ use crate::cluster::Connection;
 use crate::kafka::BrokerId;
 
 /// Connections per broker for lanes that are well, at least and at most. A broker works on one request of a connection at
-/// a time.
-const LEAST_CONNECTIONS: usize = 2;
+/// a time, and a lane waits for the others in its request.
+const LEAST_CONNECTIONS: usize = 8;
 const MOST_CONNECTIONS: usize = 64;
 
 /// The time to a broker and back for which one connection more pays. Brokers' sockets hold 100 KiB unless they are told
@@ -88,8 +88,8 @@ mod tests {
     #[test]
     fn a_long_way_takes_more_connections() {
         let connections = |micros| connections(Some(Duration::from_micros(micros)));
-        assert_eq!([50, 2_900, 3_000, 50_000, 10_000_000].map(connections), [2, 2, 3, 50, 64]);
-        assert_eq!(super::connections(None), 2);
+        assert_eq!([50, 8_900, 9_000, 50_000, 10_000_000].map(connections), [8, 8, 9, 50, 64]);
+        assert_eq!(super::connections(None), 8);
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use crate::batch::Outgoing;
 
 /// The most bytes of record batches in one Produce request: brokers close a connection at socket.request.max.bytes
-/// (100 MiB by default), and a smaller request is answered sooner. A single larger batch goes alone.
-const REQUEST_BYTES: usize = 8 * 1024 * 1024;
+/// (100 MiB by default), and keep a smaller request in their caches from its arrival to the log. A single larger batch goes
+/// alone.
+const REQUEST_BYTES: usize = 1536 * 1024;
 
 /// Where the batches of all lanes wait.
 pub(super) trait Pending {

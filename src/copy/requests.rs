@@ -18,7 +18,7 @@ use crate::wire::{ApiKey, Rope};
 use tokio::time::timeout;
 
 use super::settle::Tail;
-use super::tails::tails;
+use super::tails::{tail_before, tails};
 
 /// How long a source broker may wait for records. Everything up to a lane's end is there when the copy starts.
 const MAX_WAIT: Duration = Duration::from_millis(500);
@@ -166,10 +166,9 @@ pub(super) async fn settle(target: Cluster, lanes: Vec<(usize, TopicPartition)>)
     Done::Settled { lanes: lanes.into_iter().map(tail).collect() }
 }
 
-/// Looks at the last batch of a lane's target log; `None` where it could not be seen.
-pub(super) async fn stamp(target: Cluster, lane: usize, at: TopicPartition) -> Done {
-    let mut found = timeout(SETTLE, tails(&target, std::slice::from_ref(&at))).await.unwrap_or_default();
-    Done::Stamped { lane, tail: found.remove(&at).and_then(Result::ok) }
+/// Looks at the last batch that a lane was told is on the target, in front of `end`.
+pub(super) async fn stamp(target: Cluster, lane: usize, at: TopicPartition, end: Offset) -> Done {
+    Done::Stamped { lane, tail: timeout(SETTLE, tail_before(&target, at, end)).await.unwrap_or_default() }
 }
 
 pub(super) async fn store(store: Store, lanes: Vec<usize>, entries: Vec<Entry>) -> Done {

@@ -29,31 +29,32 @@ pub async fn tails(target: &Cluster, partitions: &[TopicPartition]) -> BTreeMap<
     }
     let places = known.iter().filter(|(_, (mark, end))| mark >= end && end.get() > 0);
     let places: Vec<_> = places.map(|(at, (_, end))| (at.clone(), end.plus(-1))).collect();
-    let mut last = target.peek(&places, header).await;
+    let mut last = target.peek(&places, last_batch).await;
     for (at, (high_watermark, end)) in known {
         let tail = |last| Tail { end, high_watermark, last };
         let answer = match last.remove(&(at.clone(), end.plus(-1))) {
-            Some(Ok(Some(header))) => Ok(tail(Some(last_batch(&header)))),
+            Some(Ok(last)) => Ok(tail(last)),
             // Retention or the cleaner took it.
             Some(Err(error)) if is_gone(&error) => Ok(tail(None)),
             Some(Err(error)) => Err(error.to_string()),
-            Some(Ok(None)) | None => Ok(tail(None)),
+            None => Ok(tail(None)),
         };
         answers.insert(at, answer);
     }
     answers
 }
 
-fn header(entry: &Entry, _: Offset) -> Option<BatchHeader> {
-    match entry {
-        Entry::Batch(batch) => Some(*batch.header()),
-        Entry::Set(_) => None,
-    }
+/// The tail of a partition whose log is known to have reached `end`; `None` where the batch in front of it can't be seen.
+pub(super) async fn tail_before(target: &Cluster, at: TopicPartition, end: Offset) -> Option<Tail> {
+    let place = (at, end.plus(-1));
+    let last = target.peek(std::slice::from_ref(&place), last_batch).await.remove(&place)?.ok()?;
+    last.map(|last| Tail { end, high_watermark: end, last: Some(last) })
 }
 
-fn last_batch(header: &BatchHeader) -> LastBatch {
-    let BatchHeader { producer, epoch, base_sequence: sequence, .. } = *header;
-    LastBatch { stamp: Stamp { producer, epoch, sequence }, records: header.last_offset_delta.saturating_add(1) }
+fn last_batch(entry: &Entry, _: Offset) -> Option<LastBatch> {
+    let Entry::Batch(batch) = entry else { return None };
+    let BatchHeader { producer, epoch, base_sequence: sequence, last_offset_delta, .. } = *batch.header();
+    Some(LastBatch { stamp: Stamp { producer, epoch, sequence }, records: last_offset_delta.saturating_add(1) })
 }
 
 fn is_gone(error: &ClusterError) -> bool {

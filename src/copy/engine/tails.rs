@@ -61,7 +61,8 @@ impl Engine {
         }
         if let Look::Wanted(lane) = self.tails.stamps {
             self.tails.stamps = Look::Asked;
-            self.requests.spawn(requests::stamp(self.target.clone(), lane, at(lane)));
+            let end = self.slots[lane].lane.written().end;
+            self.requests.spawn(requests::stamp(self.target.clone(), lane, at(lane), end));
         }
     }
 

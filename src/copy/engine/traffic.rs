@@ -37,7 +37,7 @@ impl Engine {
         for (key, asks) in &mut self.asks {
             while asks.is_ready() {
                 // No more is set aside than may come: lanes that stand still must not keep others from reading.
-                let bytes = self.fetch_bytes.min(share.saturating_mul(asks.next()));
+                let (count, bytes) = asks.next(share, self.fetch_bytes);
                 if !self.budget.has_room(bytes) {
                     return;
                 }
@@ -47,7 +47,7 @@ impl Engine {
                 }
                 let mut claim = Claim::new(bytes, share);
                 let mut lanes = Vec::new();
-                for ask in asks.request() {
+                for ask in asks.request(count) {
                     let target = self.slots[ask.lane].held.target;
                     if self.budget.admit(&mut claim, target) {
                         lanes.push(ask);
