@@ -50,7 +50,8 @@ pub struct Options {
     /// Write everything that was measured to a file, as JSON
     #[arg(long)]
     pub record: Option<PathBuf>,
-    /// Only kferry, over a link with this round trip in ms, from 64 partitions and from one (needs root and /dev/net/tun)
+    /// Only kferry, with 128 MiB unless --argument says otherwise, over a link with this round trip in ms, from 64 partitions
+    /// and from one (needs root and /dev/net/tun)
     #[arg(long, value_name = "MS")]
     pub latency: Option<u64>,
     /// Set where this program has started itself in a network namespace of its own
