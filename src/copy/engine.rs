@@ -185,7 +185,7 @@ impl Engine {
         let count = lanes.len();
         let pace = Pace::new(limits.rate);
         Self {
-            connections: (connections(source.round_trip()), connections(target.round_trip())),
+            connections: (connections(source.round_trip(), count), connections(target.round_trip(), count)),
             source,
             target,
             slots: lanes.into_iter().map(Slot::new).collect(),

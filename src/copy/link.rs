@@ -10,8 +10,8 @@ use super::routes::Place;
 use crate::cluster::Connection;
 use crate::kafka::BrokerId;
 
-/// Connections per broker for lanes that are well, at least and at most. A broker works on one request of a connection at
-/// a time, and a lane waits for the others in its request.
+/// Connections per broker for lanes that are well, at least, and how many are thought to be needed at most. A broker works on
+/// one request of a connection at a time, and a lane waits for the others in its request.
 const LEAST_CONNECTIONS: usize = 8;
 const MOST_CONNECTIONS: usize = 64;
 
@@ -19,10 +19,12 @@ const MOST_CONNECTIONS: usize = 64;
 /// otherwise (socket.receive.buffer.bytes, socket.send.buffer.bytes), so that is what a connection carries in that time.
 const ROUND_TRIP: Duration = Duration::from_millis(1);
 
-/// How many connections to each broker it takes to carry about 100 MB/s, where a question is answered within `round_trip`.
-pub(super) fn connections(round_trip: Option<Duration>) -> usize {
+/// How many connections to each broker it takes to carry about 100 MB/s, where a question is answered within `round_trip`. A
+/// few more where each of the lanes then has its own: two that share one would take twice as long as the others.
+pub(super) fn connections(round_trip: Option<Duration>, lanes: usize) -> usize {
     let round_trips = round_trip.unwrap_or_default().as_micros() / ROUND_TRIP.as_micros();
-    usize::try_from(round_trips).unwrap_or(MOST_CONNECTIONS).clamp(LEAST_CONNECTIONS, MOST_CONNECTIONS)
+    let needed = usize::try_from(round_trips).unwrap_or(MOST_CONNECTIONS).clamp(LEAST_CONNECTIONS, MOST_CONNECTIONS);
+    if lanes < 2 * needed { lanes.max(needed) } else { needed }
 }
 
 /// Requests that may be on their way on one connection.
@@ -87,9 +89,15 @@ mod tests {
 
     #[test]
     fn a_long_way_takes_more_connections() {
-        let connections = |micros| connections(Some(Duration::from_micros(micros)));
+        let connections = |micros| connections(Some(Duration::from_micros(micros)), 1);
         assert_eq!([50, 8_900, 9_000, 50_000, 10_000_000].map(connections), [8, 8, 9, 50, 64]);
-        assert_eq!(super::connections(None), 8);
+        assert_eq!(super::connections(None, 1), 8);
+    }
+
+    #[test]
+    fn a_few_more_connections_spare_lanes_to_share_one() {
+        let connections = |lanes| connections(Some(Duration::from_millis(50)), lanes);
+        assert_eq!([49, 50, 64, 99, 100, 10_000].map(connections), [50, 50, 64, 99, 50, 50]);
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub struct Options {
     /// How often each runs
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
+    /// How often real brokers are filled and drained before anything is measured, until they have compiled what they do
+    #[arg(long, default_value_t = 12)]
+    pub warm_up: usize,
     /// The release of Apache Kafka
     #[arg(long, default_value = "4.3.0")]
     pub release: Version,
@@ -50,7 +53,8 @@ pub struct Options {
     /// Write everything that was measured to a file, as JSON
     #[arg(long)]
     pub record: Option<PathBuf>,
-    /// Only kferry, over a link with this round trip in ms, from 64 partitions and from one (needs root and /dev/net/tun)
+    /// Only kferry, with 128 MiB unless --argument says otherwise, over a link with this round trip in ms, from 64 partitions
+    /// and from one (needs root and /dev/net/tun)
     #[arg(long, value_name = "MS")]
     pub latency: Option<u64>,
     /// Set where this program has started itself in a network namespace of its own

@@ -21,6 +21,9 @@ use super::table;
 use super::watch::Watch;
 use super::wires::Wires;
 
+/// Over a long way, what is on its way takes more than the default.
+const MEMORY: &str = "--memory=128MiB";
+
 /// Groups of the set `wide`.
 const WIDE: usize = 10_000;
 
@@ -127,7 +130,9 @@ impl Stage {
     /// # Errors
     /// What failed.
     pub fn far(options: &Options, host: &str, namespace: &Path) -> Result<Self, String> {
-        Ok(Self { namespace: Some(namespace.to_owned()), ..Self::at(options, host)? })
+        let stage = Self::at(options, host)?;
+        let arguments = if stage.arguments.is_empty() { vec![MEMORY.to_owned()] } else { stage.arguments.clone() };
+        Ok(Self { arguments, namespace: Some(namespace.to_owned()), ..stage })
     }
 
     fn at(options: &Options, host: &str) -> Result<Self, String> {
@@ -204,9 +209,14 @@ impl Stage {
     ) -> Result<Vec<Run>, String> {
         let mut runs = Vec::new();
         let mut order = contestants.to_vec();
-        // Brokers that compile what they do for the first time would make the first contestant look bad.
-        self.prepare(filled, true)?;
-        limits::play(&self.source.address, &self.target.address, &filled.set, &filled.load)?;
+        // Brokers that still compile what they do would make the first contestants look bad, and the ratios arbitrary: it
+        // takes them several GiB until they need the same time for the same work.
+        let cold = self.played == 0 && options.on == On::Real;
+        for turn in 0..if cold { options.warm_up } else { 1 } {
+            eprintln!("{}: warming up, {}", filled.set.name, turn + 1);
+            self.prepare(filled, true)?;
+            limits::play(&self.source.address, &self.target.address, &filled.set, &filled.load)?;
+        }
         for round in 0..options.rounds {
             for contestant in &order {
                 eprintln!("{} {} of {}: {}", filled.set.name, round + 1, options.rounds, contestant.name);

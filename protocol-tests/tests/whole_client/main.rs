@@ -11,6 +11,7 @@
 )]
 
 mod beside;
+mod far;
 mod rate;
 mod wires;
 
@@ -136,7 +137,7 @@ impl World {
 
     /// Two clusters that were prepared before.
     fn of(seed: u64, source: Core, target: Core) -> Self {
-        let wires = Wires { dice: Dice::new(seed ^ 0x5eed), cuts: 0, cut: 0 };
+        let wires = Wires { dice: Dice::new(seed ^ 0x5eed), cuts: 0, cut: 0, way: None, carriers: JoinSet::new() };
         Self {
             seed,
             begun: Instant::now(),

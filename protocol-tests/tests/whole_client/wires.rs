@@ -1,4 +1,4 @@
-//! The way to the clusters: pipes that may end at any byte.
+//! The way to the clusters: pipes that may end at any byte, and may be long.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,12 @@ use kferry::kafka::HostPort;
 use kferry::net::{BoxFuture, Dial, DialError, Stream};
 use protocol_tests::broker::Piped;
 use protocol_tests::simulation::dice::Dice;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, WriteHalf, duplex, split,
+};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 /// How connections end.
 pub(crate) struct Wires {
@@ -17,6 +22,55 @@ pub(crate) struct Wires {
     /// One in so many connections is cut somewhere; 0: none.
     pub(crate) cuts: usize,
     pub(crate) cut: u32,
+    /// How long the way is, if it is long.
+    pub(crate) way: Option<Way>,
+    /// What carries bytes over it.
+    pub(crate) carriers: JoinSet<()>,
+}
+
+/// A long way: bytes arrive `one_way` after they left, and a connection carries no more than `window` of them in a round trip.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) one_way: Duration,
+    pub(crate) window: usize,
+}
+
+impl Way {
+    /// The near end of a connection whose far end is `far`.
+    fn lay(self, far: DuplexStream, carriers: &mut JoinSet<()>) -> DuplexStream {
+        let (near, middle) = duplex(self.window);
+        let (there, back) = (split(middle), split(far));
+        carriers.spawn(self.carry(there.0, back.1));
+        carriers.spawn(self.carry(back.0, there.1));
+        near
+    }
+
+    async fn carry(self, mut from: ReadHalf<DuplexStream>, mut to: WriteHalf<DuplexStream>) {
+        let (leaving, mut arriving) = mpsc::unbounded_channel();
+        let taken = async move {
+            let mut piece = vec![0; self.window / 5];
+            let mut free = Instant::now();
+            while let Ok(count @ 1..) = from.read(&mut piece).await {
+                let now = Instant::now();
+                free = free.max(now) + (self.one_way * 2).mul_f64(count as f64 / self.window as f64);
+                let sent = leaving.send((now + self.one_way, piece[..count].to_vec()));
+                if sent.is_err() {
+                    break;
+                }
+                sleep_until(free).await;
+            }
+        };
+        let given = async move {
+            while let Some((due, piece)) = arriving.recv().await {
+                sleep_until(due).await;
+                if to.write_all(&piece).await.is_err() {
+                    break;
+                }
+            }
+            let _ = to.shutdown().await;
+        };
+        tokio::join!(taken, given);
+    }
 }
 
 /// The way to a cluster.
@@ -35,6 +89,10 @@ impl Dial for Pipes {
             let cut = cuts > 0 && wires.dice.once_in(cuts);
             wires.cut += u32::from(cut);
             let left = if cut { wires.dice.below(60_000) } else { usize::MAX };
+            let inner = match wires.way {
+                Some(way) => way.lay(inner, &mut wires.carriers),
+                None => inner,
+            };
             Ok(Box::new(Wire { inner: Some(inner), left }) as Box<dyn Stream>)
         })
     }
