@@ -379,6 +379,8 @@ fn a_batch_that_was_cut_off_is_asked_for_with_room_for_it_and_the_largest_is_a_m
     assert_eq!(room(&mut lane), (0, large.len()), "the answer was full without it");
     fetched(&mut lane, &[cut]);
     assert_eq!(room(&mut lane), (large.len(), large.len()), "it did not fit into an answer of its own");
+    fetched(&mut lane, &[]);
+    assert_eq!(room(&mut lane), (0, large.len()), "an empty answer shows none");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Going on where another process ended.
 
 use super::*;
-use crate::batch::testing::{consumed, sent};
+use crate::batch::testing::{altered, consumed, sent};
 use crate::copy::LaneProblem;
 use crate::state::{Cut, Place, SkipReason, Skipped};
 
@@ -265,4 +265,35 @@ fn what_waits_for_the_rest_of_its_batch_counts_as_held() {
     let part = records(6, 8, OLD);
     fetched(&mut lane, std::slice::from_ref(&part));
     assert_eq!(lane.held(), part.len());
+}
+
+#[test]
+fn what_must_be_rewritten_is_so_where_it_is_cut_as_it_was_journaled_too() {
+    let (mut lane, _) = resumed(6, 2);
+    fetch(&mut lane);
+    let append_time = altered(records(6, 9, OLD), |header| header.attributes = crate::batch::Attributes(0x08));
+    fetched(&mut lane, &[append_time]);
+    let rewritten = produce(&mut lane);
+    assert_eq!((rewritten.source(), rewritten.header().is_append_time()), (Span::new(6, 9), false));
+}
+
+#[test]
+fn a_journaled_batch_of_which_nothing_is_left_at_the_end_may_still_come_and_is_waited_for() {
+    let mut setup = left();
+    setup.checkpoint.span = Span::new(0, 10);
+    let (mut lane, mut now) = (begun(setup), Duration::ZERO);
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(109, 3)));
+    assert_eq!(fetch(&mut lane), Offset(9));
+    let behind = [records(12, 13, OLD)];
+    fetched(&mut lane, &behind);
+    asks_for_tail(&mut lane, &mut now);
+    assert_eq!(now, Duration::from_secs(15));
+    lane.on(now, Event::Settled(tail(109, 3)));
+    // From now on nothing can come.
+    assert!(matches!(lane.next(now), Some(Action::Fetch { from: Offset(9), .. })));
+    lane.on(now, Event::Fetched { records: behind.concat().into(), aborted: Vec::new(), crowded: false });
+    assert!(matches!(lane.next(now), Some(Action::Finish(LaneEnd::Copied))));
+    assert_eq!(lane.recut_at(), [Offset(10)]);
+    assert_eq!((lane.next_source(), lane.written()), (Offset(10), Span::new(100, 109)));
 }
