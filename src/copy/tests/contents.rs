@@ -200,6 +200,19 @@ fn nothing_more_is_sent_behind_a_batch_that_was_found_too_large() {
 }
 
 #[test]
+fn what_was_left_out_behind_a_batch_that_is_read_again_is_looked_at_again_too() {
+    let mut lane = joining(0, 9, true);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 2, OLD), damaged(2, 5), records(5, 9, OLD)]);
+    produce(&mut lane);
+    fetch(&mut lane);
+    fetched(&mut lane, &[damaged(2, 5), records(5, 9, OLD)]);
+    assert_eq!(lane.skipped(), [Skipped { span: Span::new(2, 5), reason: SkipReason::Corrupt }]);
+    refused(&mut lane, ErrorCode::MESSAGE_TOO_LARGE);
+    assert_eq!(lane.skipped(), [], "it may be sound this time");
+}
+
+#[test]
 fn an_answer_that_was_under_way_when_the_lane_went_back_is_not_taken_for_a_gap() {
     let mut lane = lane(0, 30);
     fetch(&mut lane);

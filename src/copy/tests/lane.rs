@@ -400,3 +400,27 @@ fn whether_stamps_are_kept_shows_in_the_lane_s_own_last_batch_only() {
     assert_eq!(lane.sees_stamps(&theirs(104)), None, "not the lane's");
     assert_eq!(lane.sees_stamps(&Tail { last: None, ..tail(102, 2) }), None);
 }
+
+#[test]
+fn records_that_grow_old_during_the_run_go_one_batch_at_a_time() {
+    let mut lane = lane(0, 4);
+    fetch(&mut lane);
+    fetched(&mut lane, &(0..4).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    let later = NOW + Duration::from_secs(3_600);
+    assert!(matches!(act(&mut lane, later), Some(Action::Produce(_))));
+    assert!(act(&mut lane, later).is_none(), "the target may have forgotten who wrote them");
+}
+
+#[test]
+fn a_lane_that_is_over_no_longer_minds_what_happens() {
+    let mut lane = lane(0, 2);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 2, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    lane.on(NOW, Event::StoreFailed { cause: "taken over".to_owned() });
+    assert_eq!(lane.problem(), None);
+}

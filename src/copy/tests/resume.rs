@@ -271,10 +271,14 @@ fn what_waits_for_the_rest_of_its_batch_counts_as_held() {
 fn what_must_be_rewritten_is_so_where_it_is_cut_as_it_was_journaled_too() {
     let (mut lane, _) = resumed(6, 2);
     fetch(&mut lane);
-    let append_time = altered(records(6, 9, OLD), |header| header.attributes = crate::batch::Attributes(0x08));
+    let append_time = altered(records(6, 9, OLD), |header| {
+        header.attributes = crate::batch::Attributes(0x08);
+        header.max_timestamp = OLD + 5;
+    });
     fetched(&mut lane, &[append_time]);
     let rewritten = produce(&mut lane);
-    assert_eq!((rewritten.source(), rewritten.header().is_append_time()), (Span::new(6, 9), false));
+    assert_eq!(rewritten.source(), Span::new(6, 9));
+    assert!(consumed(&sent(&rewritten)).iter().all(|record| record.timestamp == OLD + 5), "as consumers saw them");
 }
 
 #[test]
