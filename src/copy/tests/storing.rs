@@ -63,6 +63,17 @@ fn what_was_left_out_is_stored_as_soon_as_the_journal_reaches_behind_it() {
 }
 
 #[test]
+fn what_is_lost_now_replaces_what_was_known_of_the_same_offsets_and_nothing_behind_them() {
+    let lost = |(start, end)| Skipped { span: Span::new(start, end), reason: SkipReason::Lost };
+    let mut setup = setup(0, 9);
+    setup.checkpoint.skipped = [(1, 2), (3, 5), (6, 7)].map(lost).to_vec();
+    let mut lane = begun(setup);
+    fetch(&mut lane);
+    lane.on(NOW, Event::FetchRefused { code: ErrorCode::OFFSET_OUT_OF_RANGE, log_start: Some(Offset(3)) });
+    assert_eq!(lane.skipped(), [(0, 3), (3, 5), (6, 7)].map(lost));
+}
+
+#[test]
 fn marks_behind_records_that_were_left_out_have_the_place_where_the_next_one_would_lie() {
     let mut lane = begun(LaneSetup { marks: [3, 4].map(Offset).to_vec(), ..setup(0, 4) });
     fetch(&mut lane);
