@@ -336,6 +336,8 @@ mod tests {
         };
         assert_eq!(fate(102), Ok(Verdict::Drop(DropReason::Aborted)));
         assert_eq!(fate(103), Ok(Verdict::Drop(DropReason::Outside)));
+        let committed = Judge::new([]).verdict(&batch, Span::new(100, 1_000), &Rules::default());
+        assert_eq!(committed, Ok(Verdict::Pass));
     }
 
     #[test]
@@ -381,6 +383,22 @@ mod tests {
         let old = Rules { codecs: CodecSet::ALL.without(Codec::Zstd), ..Rules::default() };
         assert_eq!(by_header(&header, span, &old), Verdict::Unsupported(UnsupportedReason::Codec(Codec::Zstd)));
         assert_eq!(verdict(&flagged(0x07), 0, 1_000), Verdict::Unsupported(UnsupportedReason::UnknownCodec(7)));
+    }
+
+    #[test]
+    fn a_single_record_is_opened_only_where_the_target_certainly_refuses_it() {
+        let one = BatchHeader::parse(&batch(&some_models()[..1], 100, Codec::None)).expect("sound");
+        let limited = |header: &BatchHeader, max_batch_bytes, split_above| {
+            let rules = Rules { max_batch_bytes, split_above, ..Rules::default() };
+            by_header(header, Span::new(0, 1_000), &rules)
+        };
+        let (size, too_large) = (one.size(), Verdict::Rewrite(RewriteReason::TooLarge));
+        assert_eq!(limited(&one, None, Some(size - 1)), Verdict::Pass, "it can't be split");
+        assert_eq!(limited(&one, Some(size), Some(size - 1)), Verdict::Pass);
+        assert_eq!(limited(&one, Some(size - 1), None), too_large);
+        assert_eq!(limited(&one, Some(size - 2), None), too_large);
+        let several = header();
+        assert_eq!(limited(&several, None, Some(several.size() - 1)), too_large);
     }
 
     #[test]

@@ -96,6 +96,16 @@ mod tests {
     }
 
     #[test]
+    fn what_ends_where_the_lane_goes_back_to_is_not_read_again() {
+        let mut ledger = Ledger::default();
+        ledger.add(Offset(10), 100, Fate::Passed);
+        ledger.add(Offset(20), 200, Fate::Passed);
+        ledger.rewind(Offset(10));
+        ledger.settle(Offset(20));
+        assert_eq!((ledger.tally().passed.batches, ledger.tally().passed.bytes), (1, 100));
+    }
+
+    #[test]
     fn what_the_lane_is_not_past_does_not_count() {
         let mut ledger = Ledger::default();
         ledger.add(Offset(10), 100, Fate::Passed);

@@ -93,9 +93,19 @@ mod tests {
             next += 120;
             journal.push(Cut { records: 120, next: Offset(next) })
         });
-        assert!((700..1_200).contains(&fits.count()));
-        assert!(journal.bytes().len() <= Journal::CAPACITY);
+        assert_eq!(fits.count(), 750);
+        assert_eq!(journal.bytes().len(), Journal::CAPACITY);
         assert_eq!(journal.bytes().len(), journal.bytes);
         assert_eq!(journal.end(), journal.cuts().last().map_or(Offset(0), |cut| cut.next));
+    }
+
+    #[test]
+    fn a_batch_has_records_and_does_not_lie_in_front_of_the_one_before_it() {
+        for (records, gap, makes_sense) in [(3, 0, true), (0, 3, false), (-1, 3, false), (3, -1, false), (0, -1, false)]
+        {
+            let mut journal = Journal::new(Offset(100));
+            assert_eq!(journal.read(records, gap).is_some(), makes_sense, "{records} records, {gap} more offsets");
+            assert_eq!(journal.cuts().len(), usize::from(makes_sense));
+        }
     }
 }

@@ -328,10 +328,50 @@ mod tests {
         for damaged in ["", "stream time", "{}", r#"{"kferry":1}"#, r#"{"kferry":-1}"#] {
             assert!(matches!(decode(damaged), Err(MetadataError::Foreign(_))), "{damaged}");
         }
-        for (from, to) in [(r#""next":1500"#, r#""next":999"#), (r#""records":480"#, r#""records":501"#)] {
+        for (from, to) in [
+            (r#""next":1500"#, r#""next":999"#),
+            (r#""records":480"#, r#""records":501"#),
+            (r#""records":480"#, r#""records":-1"#),
+            (r#""span":[1000,"#, r#""span":[-1,"#),
+            (r#""span":[1000,5000]"#, r#""span":[1000,999]"#),
+            (r#""start":20"#, r#""start":-1"#),
+        ] {
             let text = encode(&checkpoint()).replace(from, to);
             assert!(matches!(decode(&text), Err(MetadataError::Foreign(_))), "{text}");
         }
+        assert!(decode(&encode(&checkpoint()).replace(r#""records":480"#, r#""records":500"#)).is_ok());
+    }
+
+    #[test]
+    fn places_are_left_out_only_where_there_is_no_room_for_them() {
+        let place = |n: i64| Place { source: Offset(1_000 + n * 10), target: Offset(20 + n * 9) };
+        let named = |places: i64, host: usize| Checkpoint {
+            places: (1..=places).map(place).collect(),
+            host: "h".repeat(host),
+            ..checkpoint()
+        };
+        assert_eq!(decode(&encode(&named(400, 9))), Ok(named(400, 9)));
+        let kept = |places: i64, host: usize| {
+            let text = encode(&named(places, host));
+            assert!(text.len() <= CHARACTERS, "{} for a host of {host}", text.len());
+            decode(&text).expect("its own").places.len()
+        };
+        let longest = CHARACTERS - text(&Document::from(&named(0, 0))).len();
+        assert!((0..longest).step_by(5).all(|host| kept(400, host) <= 400));
+        assert_eq!([kept(1, longest), kept(2, longest)], [0, 0]);
+        assert!((0..longest).any(|host| kept(2, host) == 1), "one of two");
+    }
+
+    #[test]
+    fn what_is_committed_says_when_and_where_it_was_written_and_is_read_back_by_its_partition() {
+        let [first, second] = [0, 1].map(|partition| TopicPartition::new("t", partition));
+        let entry = checkpoint().entry(&first, 5, "migrate-2");
+        assert_eq!(entry.offset, Offset(500));
+        let mut state = State::from([(first.clone(), (entry.offset, entry.metadata))]);
+        let written = Checkpoint { at_ms: 5, host: "migrate-2".to_owned(), ..checkpoint() };
+        assert_eq!(decode_all(&state), Ok([(first, written)].into()));
+        state.insert(second.clone(), (Offset(0), "stream time".to_owned()));
+        assert_eq!(decode_all(&state).expect_err("not kferry's").0, second);
     }
 
     proptest! {

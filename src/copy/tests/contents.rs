@@ -187,6 +187,19 @@ fn a_batch_that_the_target_finds_too_large_is_sent_in_smaller_ones() {
 }
 
 #[test]
+fn nothing_more_is_sent_behind_a_batch_that_was_found_too_large() {
+    let mut lane = lane(0, 12);
+    fetch(&mut lane);
+    let log = [(0, 1), (1, 9), (9, 10), (10, 11), (11, 12)].map(|(from, to)| records(from, to, OLD));
+    fetched(&mut lane, &log);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    (0..3).for_each(|_| drop(produce(&mut lane)));
+    refused(&mut lane, ErrorCode::MESSAGE_TOO_LARGE);
+    nothing(&mut lane);
+}
+
+#[test]
 fn an_answer_that_was_under_way_when_the_lane_went_back_is_not_taken_for_a_gap() {
     let mut lane = lane(0, 30);
     fetch(&mut lane);

@@ -15,7 +15,9 @@ fn a_lane_copies_its_span_and_counts_what_the_target_took() {
     fetched(&mut lane, &[records(3, 5, OLD), records(5, 8, OLD)]);
     let first = produce(&mut lane);
     assert_eq!((first.records(), first.header().base_sequence), (2, Sequence(0)));
+    assert_eq!((lane.done(), lane.held()), (0, [records(3, 5, OLD), records(5, 8, OLD)].concat().len()));
     appended(&mut lane, 100);
+    assert_eq!((lane.done(), lane.held()), (2, records(5, 8, OLD).len()));
     let second = produce(&mut lane);
     assert_eq!((second.records(), second.header().base_sequence), (3, Sequence(2)));
     appended(&mut lane, 102);
@@ -159,7 +161,9 @@ fn a_refusal_names_the_batch_and_what_follows_in_the_pipeline_does_not_hide_it()
     appended(&mut lane, 100);
     produce(&mut lane);
     produce(&mut lane);
+    assert!(!lane.is_failing());
     refused(&mut lane, ErrorCode::MESSAGE_TOO_LARGE);
+    assert!(lane.is_failing());
     nothing(&mut lane);
     let out_of_order = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
     lane.on(NOW, Event::Produced(ProduceResult::from_answer(out_of_order, Offset(-1), None)));
@@ -318,4 +322,81 @@ fn damaged_bytes_stop_the_lane_at_their_offset() {
     fetched(&mut lane, &[damaged]);
     let LaneEnd::Failed(problem) = finish(&mut lane) else { panic!("damage") };
     assert!(matches!(problem, LaneProblem::Corrupt { offset: Offset(2), .. }), "{problem}");
+}
+
+#[test]
+fn a_source_that_is_not_there_for_a_moment_is_asked_again_after_a_wait() {
+    let mut lane = lane(0, 2);
+    fetch(&mut lane);
+    let code = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+    lane.on(NOW, Event::FetchRefused { code, log_start: None });
+    let Some(Action::Wait(until)) = lane.next(NOW) else { panic!("not at once") };
+    assert!(until > NOW);
+    assert!(matches!(lane.next(until), Some(Action::Fetch { from: Offset(0), .. })));
+}
+
+#[test]
+fn a_refusal_of_the_source_ends_the_lane_and_is_named() {
+    let out_of_range = ErrorCode::OFFSET_OUT_OF_RANGE;
+    // A log that lost its end begins where it did, or further back: nothing is skipped for that.
+    for (code, log_start) in
+        [(ErrorCode::TOPIC_AUTHORIZATION_FAILED, None), (out_of_range, Some(5)), (out_of_range, Some(3))]
+    {
+        let mut lane = lane(5, 9);
+        fetch(&mut lane);
+        lane.on(NOW, Event::FetchRefused { code, log_start: log_start.map(Offset) });
+        let refused = LaneProblem::FetchRefused { offset: Offset(5), code };
+        assert_eq!(finish(&mut lane), LaneEnd::Failed(refused));
+        assert_eq!(lane.skipped(), []);
+    }
+}
+
+#[test]
+fn a_lane_that_is_told_to_stop_no_longer_minds_what_is_wrong_with_the_source() {
+    let mut lane = lane(0, 9);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 2, OLD)]);
+    produce(&mut lane);
+    fetch(&mut lane);
+    lane.on(NOW, Event::Stop);
+    lane.on(NOW, Event::FetchRefused { code: ErrorCode::TOPIC_AUTHORIZATION_FAILED, log_start: None });
+    appended(&mut lane, 100);
+    assert_eq!(finish(&mut lane), LaneEnd::Stopped);
+}
+
+#[test]
+fn a_batch_that_was_cut_off_is_asked_for_with_room_for_it_and_the_largest_is_a_measure() {
+    let mut lane = lane(0, 9);
+    fetch(&mut lane);
+    let (small, large) = (records(0, 1, OLD), records(1, 9, OLD));
+    let cut = large[..20].to_vec();
+    fetched(&mut lane, &[small, cut.clone()]);
+    produce(&mut lane);
+    let room = |lane: &mut Lane| match act(lane, NOW) {
+        Some(Action::Fetch { needed, batch, .. }) => (needed, batch),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(room(&mut lane), (0, large.len()), "the answer was full without it");
+    fetched(&mut lane, &[cut]);
+    assert_eq!(room(&mut lane), (large.len(), large.len()), "it did not fit into an answer of its own");
+    fetched(&mut lane, &[]);
+    assert_eq!(room(&mut lane), (0, large.len()), "an empty answer shows none");
+}
+
+#[test]
+fn whether_stamps_are_kept_shows_in_the_lane_s_own_last_batch_only() {
+    let mut lane = Lane::new(setup(0, 2));
+    let theirs = |end| {
+        let stamp = Stamp { producer: ProducerId(8), epoch: ProducerEpoch(0), sequence: Sequence(0) };
+        Tail { last: Some(LastBatch { stamp, records: 2 }), ..tail(end, 2) }
+    };
+    assert_eq!(lane.sees_stamps(&theirs(100)), None, "it lies in front of all that is the lane's");
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(0, 2, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    assert_eq!(lane.sees_stamps(&tail(102, 2)), Some(true));
+    assert_eq!(lane.sees_stamps(&theirs(102)), Some(false));
+    assert_eq!(lane.sees_stamps(&theirs(104)), None, "not the lane's");
+    assert_eq!(lane.sees_stamps(&Tail { last: None, ..tail(102, 2) }), None);
 }

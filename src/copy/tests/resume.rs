@@ -1,7 +1,7 @@
 //! Going on where another process ended.
 
 use super::*;
-use crate::batch::testing::{consumed, sent};
+use crate::batch::testing::{altered, consumed, sent};
 use crate::copy::LaneProblem;
 use crate::state::{Cut, Place, SkipReason, Skipped};
 
@@ -144,7 +144,7 @@ fn a_clean_stop_leaves_nothing_in_doubt() {
 #[test]
 fn marks_have_exact_places_and_those_that_were_jumped_over_the_boundary_in_front() {
     let mut setup = left();
-    setup.marks = [0, 2, 5, 6, 8, 12, 20].map(Offset).to_vec();
+    setup.marks = [0, 2, 4, 5, 6, 8, 12, 20].map(Offset).to_vec();
     let (mut lane, mut now) = (begun(setup), Duration::ZERO);
     asks_for_tail(&mut lane, &mut now);
     lane.on(now, Event::Settled(tail(106, 2)));
@@ -242,4 +242,58 @@ fn a_batch_that_was_cut_behind_what_was_lost_is_cut_like_that_again() {
     let mut now = NOW;
     asks_for_tail(&mut lane, &mut now);
     assert_eq!(now, Duration::from_secs(15), "a record of the journaled batch is gone: it may still arrive whole");
+}
+
+#[test]
+fn the_log_is_asked_only_when_every_answer_is_in() {
+    let (mut lane, _) = resumed(4, 4);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(4, 6, OLD)]);
+    produce(&mut lane);
+    fetch(&mut lane);
+    fetched(&mut lane, &[records(6, 7, OLD), records(8, 20, OLD)]);
+    let late = Duration::from_secs(60);
+    assert!(lane.next(late).is_none(), "what was cut otherwise has to wait for the log, and the log for an answer");
+    appended(&mut lane, 104);
+    assert!(matches!(lane.next(late), Some(Action::Settle)));
+}
+
+#[test]
+fn what_waits_for_the_rest_of_its_batch_counts_as_held() {
+    let (mut lane, _) = resumed(6, 2);
+    fetch(&mut lane);
+    let part = records(6, 8, OLD);
+    fetched(&mut lane, std::slice::from_ref(&part));
+    assert_eq!(lane.held(), part.len());
+}
+
+#[test]
+fn what_must_be_rewritten_is_so_where_it_is_cut_as_it_was_journaled_too() {
+    let (mut lane, _) = resumed(6, 2);
+    fetch(&mut lane);
+    let append_time = altered(records(6, 9, OLD), |header| header.attributes = crate::batch::Attributes(0x08));
+    fetched(&mut lane, &[append_time]);
+    let rewritten = produce(&mut lane);
+    assert_eq!((rewritten.source(), rewritten.header().is_append_time()), (Span::new(6, 9), false));
+}
+
+#[test]
+fn a_journaled_batch_of_which_nothing_is_left_at_the_end_may_still_come_and_is_waited_for() {
+    let mut setup = left();
+    setup.checkpoint.span = Span::new(0, 10);
+    let (mut lane, mut now) = (begun(setup), Duration::ZERO);
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(109, 3)));
+    assert_eq!(fetch(&mut lane), Offset(9));
+    let behind = [records(12, 13, OLD)];
+    fetched(&mut lane, &behind);
+    asks_for_tail(&mut lane, &mut now);
+    assert_eq!(now, Duration::from_secs(15));
+    lane.on(now, Event::Settled(tail(109, 3)));
+    // From now on nothing can come.
+    assert!(matches!(lane.next(now), Some(Action::Fetch { from: Offset(9), .. })));
+    lane.on(now, Event::Fetched { records: behind.concat().into(), aborted: Vec::new(), crowded: false });
+    assert!(matches!(lane.next(now), Some(Action::Finish(LaneEnd::Copied))));
+    assert_eq!(lane.recut_at(), [Offset(10)]);
+    assert_eq!((lane.next_source(), lane.written()), (Offset(10), Span::new(100, 109)));
 }

@@ -117,6 +117,29 @@ fn a_target_that_lost_acknowledged_records_gets_them_again_as_they_were_cut() {
 }
 
 #[test]
+fn marks_behind_what_the_target_lost_have_no_place_until_it_is_written_again() {
+    let (mut lane, mut now) = (begun(LaneSetup { marks: [1, 2].map(Offset).to_vec(), ..setup(0, 4) }), NOW);
+    fetch(&mut lane);
+    fetched(&mut lane, &(0..4).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    produce(&mut lane);
+    appended(&mut lane, 100);
+    produce(&mut lane);
+    appended(&mut lane, 101);
+    produce(&mut lane);
+    let places = |lane: &Lane| lane.standing().places.iter().map(|place| place.source.get()).collect::<Vec<_>>();
+    assert_eq!(places(&lane), [1, 2]);
+    lost(&mut lane, now);
+    asks_for_tail(&mut lane, &mut now);
+    lane.on(now, Event::Settled(tail(101, 1)));
+    assert_eq!(places(&lane), [1]);
+    assert!(matches!(act(&mut lane, now), Some(Action::Fetch { from: Offset(1), .. })));
+    fetched(&mut lane, &[records(1, 2, OLD)]);
+    produce(&mut lane);
+    appended(&mut lane, 101);
+    assert_eq!(places(&lane), [1, 2]);
+}
+
+#[test]
 fn a_producer_that_the_target_forgot_goes_on_with_its_next_epoch_once_that_is_durable() {
     let mut lane = lane(0, 4);
     let mut now = NOW;
