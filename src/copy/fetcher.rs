@@ -148,6 +148,7 @@ mod tests {
         assert_eq!(asks.next(400, 700), (4, 700), "two of which nothing is known, 340 bytes and 340");
         assert_eq!(asks.next(400, 400), (3, 400));
         assert_eq!(asks.next(100, 600), (4, 400), "no more than each may bring");
+        assert_eq!(asks.next(1_000, 500), (3, 500), "no more than all may bring");
         asks.request(4);
         assert_eq!(asks.next(400, 600), (1, 5_312), "it comes all the same");
         asks.request(1);
