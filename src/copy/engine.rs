@@ -43,8 +43,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(1_200);
 /// How often it is looked whether records may be sent again, while the lock is in doubt.
 const LOCKED_OUT: Duration = Duration::from_millis(100);
 
-/// The most bytes one Fetch answer should bring: a large batch, or many small ones. It is sent on as soon as all of it is
-/// here.
+/// The most bytes one Fetch answer should bring: a large batch or many small ones, sent on once all of it is here.
 const FETCH_BYTES: usize = 1280 * 1024;
 
 /// The least and the most that a lane reads ahead, in bytes: what is being read, what waits for its journal, and what is on
@@ -158,6 +157,8 @@ pub struct Engine {
     /// Connections to each broker of the source, and of the target.
     connections: (usize, usize),
     asks: BTreeMap<LinkKey, Asks>,
+    /// The source connection that got the last request.
+    asked_last: Option<LinkKey>,
     links: BTreeMap<LinkKey, Link>,
     checkpoints: Checkpoints,
     tails: Tails,
@@ -194,6 +195,7 @@ impl Engine {
             source_routes: Routes::new(count),
             target_routes: Routes::new(count),
             asks: BTreeMap::new(),
+            asked_last: None,
             links: BTreeMap::new(),
             checkpoints: Checkpoints::new(books),
             tails: Tails::default(),
@@ -247,7 +249,6 @@ impl Engine {
         Copies { lanes: copied, stamps_kept: self.tails.stamps_kept(), unstored: self.checkpoints.take_failure() }
     }
 
-    /// Whether nothing is left to do, or to wait for.
     fn is_over(&self) -> bool {
         let late = self.deadline.is_some_and(|deadline| self.now() >= deadline);
         (self.live == 0 && self.checkpoints.are_done()) || late

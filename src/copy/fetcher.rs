@@ -8,7 +8,7 @@ use crate::kafka::Offset;
 /// nothing are asked for first in the next one.
 const PARTITIONS: usize = 500;
 
-/// The part of a batch by which the next one may be larger.
+/// The part of a batch by which the next ones may be larger.
 const SLACK: usize = 16;
 
 /// Fetch requests that may be on their way on one connection: one being answered, one waiting behind it.
@@ -31,9 +31,9 @@ impl Ask {
     /// How many bytes to ask for where about `share` are wanted: so many that whole batches come, even if they are a little
     /// larger than the last ones.
     pub(super) fn bytes(&self, share: usize) -> usize {
-        let batch = self.batch + self.batch / SLACK;
-        let whole = share.checked_div(batch).map_or(share, |count| count.max(1) * batch);
-        whole.max(self.needed)
+        let slack = self.batch / SLACK;
+        let count = share.saturating_sub(slack).checked_div(self.batch);
+        count.map_or(share, |count| count.max(1) * self.batch + slack).max(self.needed)
     }
 }
 
@@ -72,6 +72,7 @@ impl Asks {
     pub(super) fn next(&self, share: usize, most: usize) -> (usize, usize) {
         let mut lanes = self.beyond.iter().take(1).chain(&self.first).chain(&self.waiting);
         let Some(first) = lanes.next() else { return (0, 0) };
+        let share = share.min(most);
         let least = first.bytes(share);
         if first.beyond {
             return (1, least);
@@ -132,9 +133,9 @@ mod tests {
     fn whole_batches_are_asked_for() {
         let ask = |batch, needed| Ask { lane: 0, from: Offset(0), needed, batch, beyond: false };
         assert_eq!(ask(0, 0).bytes(1_000), 1_000, "nothing is known yet");
-        assert_eq!(ask(320, 0).bytes(1_100), 3 * 340, "three and a little, none is cut");
+        assert_eq!(ask(320, 0).bytes(1_100), 3 * 320 + 20, "three and a little, none is cut");
         assert_eq!(ask(1_600, 0).bytes(1_000), 1_700, "one of them, although it is larger than the share");
-        assert_eq!(ask(16, 0).bytes(1_000), 58 * 17);
+        assert_eq!(ask(16, 0).bytes(1_000), 62 * 16 + 1);
         assert_eq!(ask(320, 5_000).bytes(1_000), 5_000, "with less nothing would come");
     }
 
@@ -147,6 +148,7 @@ mod tests {
         assert_eq!(asks.next(400, 700), (4, 700), "two of which nothing is known, 340 bytes and 340");
         assert_eq!(asks.next(400, 400), (3, 400));
         assert_eq!(asks.next(100, 600), (4, 400), "no more than each may bring");
+        assert_eq!(asks.next(1_000, 500), (3, 500), "no more than all may bring");
         asks.request(4);
         assert_eq!(asks.next(400, 600), (1, 5_312), "it comes all the same");
         asks.request(1);

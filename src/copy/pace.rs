@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How much the bucket holds, as time at the full rate: what a pause may save up.
-const BURST: Duration = Duration::from_millis(250);
+const BURST: Duration = Duration::from_millis(100);
 
 /// The shortest wait.
 const LEAST: Duration = Duration::from_millis(1);

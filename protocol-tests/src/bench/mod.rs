@@ -6,7 +6,7 @@
 //! [`peers`] are other people's tools. [`process`] runs one as a child and measures it, while [`watch`] waits for its
 //! records on the target; [`limits`] and [`wires`] are the two limits. [`rounds`] plays it all, interleaved; [`table`] and
 //! [`record`] tell what came of it. [`check`] is the short version that counts only, [`latency`] the one over a long way, which is
-//! [`line`].
+//! [`mod@line`].
 
 pub mod admin;
 pub mod check;

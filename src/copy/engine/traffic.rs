@@ -1,12 +1,13 @@
 //! The engine's requests: starting them, and taking what came of them to the lanes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, ControlFlow};
 
 use super::{Engine, LOCKED_OUT, Wake};
 use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
 use crate::copy::answer::ProduceResult;
 use crate::copy::budget::Claim;
-use crate::copy::fetcher::Ask;
+use crate::copy::fetcher::{Ask, Asks};
 use crate::copy::lane::Event;
 use crate::copy::link::{LinkKey, State};
 use crate::copy::requests::{self, Done};
@@ -29,43 +30,51 @@ impl Engine {
         }
     }
 
-    /// Asks source brokers for records as far as the memory allows. One request may always go out.
+    /// Asks source brokers for records as far as memory and rate allow. One request may always go out. The connections take
+    /// turns: what is allowed is for all of them.
     pub(super) fn start_fetches(&mut self) {
-        let now = self.now();
-        let share = self.portion();
         self.paused_until = None;
-        for (key, asks) in &mut self.asks {
-            while asks.is_ready() {
-                // No more is set aside than may come: lanes that stand still must not keep others from reading.
-                let (count, bytes) = asks.next(share, self.fetch_bytes);
-                if !self.budget.has_room(bytes) {
-                    return;
-                }
-                self.paused_until = self.pace.wait(now);
-                if self.paused_until.is_some() {
-                    return;
-                }
-                let mut claim = Claim::new(bytes, share);
-                let mut lanes = Vec::new();
-                for ask in asks.request(count) {
-                    let target = self.slots[ask.lane].held.target;
-                    if self.budget.admit(&mut claim, target) {
-                        lanes.push(ask);
-                    } else {
-                        self.crowded.entry(target).or_default().push_back(ask);
-                    }
-                }
-                if lanes.is_empty() {
-                    continue;
-                }
-                asks.under_way += 1;
-                self.budget.ask(&claim);
-                self.pace.took(bytes);
-                let at = |lane: usize| self.slots[lane].lane.at().clone();
-                let request = requests::fetch_request(&lanes, (share, bytes), self.source.rack(), at);
-                self.requests.spawn(requests::fetch(self.source.clone(), *key, (lanes, claim), request));
+        let behind = self.asks.range((self.asked_last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        let ready = |(key, asks): (&LinkKey, &Asks)| asks.is_ready().then_some(*key);
+        let turns: Vec<LinkKey> = behind.chain(&self.asks).filter_map(ready).collect();
+        let _ = turns.into_iter().try_for_each(|key| self.ask_broker(key));
+    }
+
+    /// Sends what may be sent on one connection; breaks where nothing more may on any.
+    fn ask_broker(&mut self, key: LinkKey) -> ControlFlow<()> {
+        let (now, share) = (self.now(), self.portion());
+        while let Some(asks) = self.asks.get_mut(&key).filter(|asks| asks.is_ready()) {
+            // No more is set aside than may come: lanes that stand still must not keep others from reading.
+            let (count, bytes) = asks.next(share, self.fetch_bytes);
+            if !self.budget.has_room(bytes) {
+                return ControlFlow::Break(());
             }
+            self.paused_until = self.pace.wait(now);
+            if self.paused_until.is_some() {
+                return ControlFlow::Break(());
+            }
+            let mut claim = Claim::new(bytes, share);
+            let mut lanes = Vec::new();
+            for ask in asks.request(count) {
+                let target = self.slots[ask.lane].held.target;
+                if self.budget.admit(&mut claim, target) {
+                    lanes.push(ask);
+                } else {
+                    self.crowded.entry(target).or_default().push_back(ask);
+                }
+            }
+            if lanes.is_empty() {
+                continue;
+            }
+            asks.under_way += 1;
+            self.asked_last = Some(key);
+            self.budget.ask(&claim);
+            self.pace.took(bytes);
+            let at = |lane: usize| self.slots[lane].lane.at().clone();
+            let request = requests::fetch_request(&lanes, (share, bytes), self.source.rack(), at);
+            self.requests.spawn(requests::fetch(self.source.clone(), key, (lanes, claim), request));
         }
+        ControlFlow::Continue(())
     }
 
     /// Lets lanes to this target broker read on that had to wait for others of them.
