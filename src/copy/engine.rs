@@ -44,15 +44,15 @@ const LAST_ANSWERS: Duration = Duration::from_millis(1_200);
 const LOCKED_OUT: Duration = Duration::from_millis(100);
 
 /// The most bytes one Fetch answer should bring: a large batch or many small ones, sent on once all of it is here.
-const FETCH_BYTES: usize = 1280 * 1024;
+const FETCH_BYTES: usize = 2560 * 1024;
 
 /// The least and the most that a lane reads ahead, in bytes: what is being read, what waits for its journal, and what is on
 /// its way to the target.
 const LEAST_SHARE: usize = 64 * 1024;
-const MOST_SHARE: usize = 3 * 1024 * 1024;
+const MOST_SHARE: usize = 4 * 1024 * 1024;
 
-/// The most bytes of one partition in one Fetch answer.
-const PARTITION_BYTES: usize = 1024 * 1024;
+/// The most bytes of one partition in one Fetch answer: two large batches, so that a lane goes half as often to its source.
+const PARTITION_BYTES: usize = 2304 * 1024;
 
 /// What the engine may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

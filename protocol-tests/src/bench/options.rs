@@ -35,7 +35,8 @@ pub struct Options {
     /// How often each runs
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
-    /// How often real brokers are filled and drained before anything is measured, until they have compiled what they do
+    /// How often real brokers are filled and drained before anything is measured, until they have compiled what they do; then
+    /// each contestant runs once more than it is measured
     #[arg(long, default_value_t = 12)]
     pub warm_up: usize,
     /// The release of Apache Kafka

@@ -217,6 +217,10 @@ impl Stage {
             self.prepare(filled, true)?;
             limits::play(&self.source.address, &self.target.address, &filled.set, &filled.load)?;
         }
+        for contestant in contestants.iter().filter(|one| cold && one.ends) {
+            eprintln!("{}: warming up, {}", filled.set.name, contestant.name);
+            self.run(filled, contestant, 0, None)?;
+        }
         for round in 0..options.rounds {
             for contestant in &order {
                 eprintln!("{} {} of {}: {}", filled.set.name, round + 1, options.rounds, contestant.name);
