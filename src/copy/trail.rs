@@ -238,6 +238,18 @@ mod tests {
     }
 
     #[test]
+    fn packs_are_forgotten_as_single_boundaries_are_and_never_one_that_is_still_of_use() {
+        let mut trail = Trail::new(Boundary { records: 0, next: Offset(0) }, &[]);
+        let (edge, all) = (PACKED as i64, 4 * PACKED as i64);
+        (1..=all).for_each(|n| trail.push(Cut { records: 1, next: Offset(n) }));
+        trail.durable(Duration::ZERO, 2 * edge - 1, all);
+        trail.durable(Duration::from_secs(1), all, all);
+        trail.durable(KNOWN, all, all);
+        let known = [edge - 1, 2 * edge - 1, 2 * edge].map(|records| trail.find(records).is_some());
+        assert_eq!(known, [false, true, true]);
+    }
+
+    #[test]
     fn what_is_cut_anew_from_either_side_of_a_pack_s_edge_leaves_the_boundary_there() {
         let mut trail = Trail::new(Boundary { records: 0, next: Offset(0) }, &[]);
         let edge = PACKED as i64;
