@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::lab::real::jars;
+
 use super::contestants;
 use super::options::Options;
 use super::record::Run;
@@ -29,14 +31,19 @@ const SINGLE: f64 = 0.8;
 /// # Errors
 /// What the machine does not allow, or the benchmark could not do.
 pub fn play(options: &Options, round_trip: u64) -> Result<bool, String> {
-    if options.far { measure(options, round_trip) } else { enter() }
+    if options.far { measure(options, round_trip) } else { enter(options) }
 }
 
-fn enter() -> Result<bool, String> {
+fn enter(options: &Options) -> Result<bool, String> {
     let needs = |what: String| format!("--latency needs root, network namespaces and /dev/net/tun: {what}");
     let tun = File::options().read(true).write(true).open("/dev/net/tun");
     tun.map_err(|cause| needs(format!("/dev/net/tun: {cause}")))?;
     run("unshare", &["--net", "true"]).map_err(needs)?;
+    // Behind the door there is no network to fetch anything from.
+    jars::of(options.release)?;
+    if options.kferry.is_none() {
+        contestants::built("kferry", "kferry")?;
+    }
     let own = env::current_exe().map_err(|cause| cause.to_string())?;
     let arguments = env::args_os().skip(1);
     let status = Command::new("unshare").arg("--net").arg(own).arg("--far").args(arguments).status();

@@ -141,7 +141,8 @@ impl Stage {
             Some(path) => path.map_err(|cause| format!("--kferry: {cause}"))?,
             None => contestants::built("kferry", "kferry")?,
         };
-        let has_relay = !options.check && options.contestants.iter().any(|name| name == "relay");
+        let is_alone = options.check || options.latency.is_some();
+        let has_relay = !is_alone && options.contestants.iter().any(|name| name == "relay");
         let relay = if has_relay { contestants::built("protocol-tests", "relay")? } else { PathBuf::new() };
         let on = if options.check { On::Embedded } else { options.on };
         Ok(Self {
