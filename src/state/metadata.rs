@@ -296,6 +296,17 @@ mod tests {
     }
 
     #[test]
+    fn a_partition_is_finished_once_nothing_is_left_in_front_of_its_end() {
+        let finished = |next| Checkpoint { next: Offset(next), ..checkpoint() }.is_finished();
+        assert_eq!([4_999, 5_000, 5_001].map(finished), [false, true, true]);
+    }
+
+    #[test]
+    fn the_reasons_for_leaving_out_keep_their_names_in_results() {
+        assert_eq!(SkipReason::ALL.map(SkipReason::as_str), ["corrupt", "lost"]);
+    }
+
+    #[test]
     fn a_stamp_counts_the_records_since_its_writer_began() {
         let writer = Writer { producer: ProducerId(1), epoch: ProducerEpoch(0), origin: 40 };
         assert_eq!(writer.stamp(480).sequence.get(), 440);
