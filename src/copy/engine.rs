@@ -13,25 +13,24 @@ use tokio::time::{Instant, sleep_until};
 use super::answer::ProduceResult;
 use super::budget::{Budget, Held};
 use super::fetcher::{Ask, Asks};
-use super::lane::{Action, Event, Lane, LaneEnd, LaneSetup, Truncation};
+use super::lane::{Action, Event, LaneEnd, LaneSetup, Truncation};
 use super::link::{Link, LinkKey, connections};
 use super::pace::Pace;
-use super::pack::Pending;
-use super::patience::Patience;
 use super::progress::Progress;
 use super::requests::Done;
 use super::routes::{Place, Routes};
 use super::tally::Tally;
-use crate::batch::Outgoing;
 use crate::cluster::Cluster;
 use crate::kafka::{BrokerId, Offset, TopicPartition};
 use crate::state::{Checkpoint, Store, StoreError};
 
 mod checkpoints;
+mod slot;
 mod tails;
 mod traffic;
 
 use checkpoints::Checkpoints;
+use slot::Slot;
 use tails::Tails;
 
 /// How often the observer is told.
@@ -102,35 +101,6 @@ pub struct Copies {
     pub stamps_kept: Option<bool>,
     /// Why the state could not be kept to the end.
     pub unstored: Option<StoreError>,
-}
-
-/// A lane and what the engine holds for it.
-#[derive(Debug)]
-struct Slot {
-    lane: Lane,
-    /// A Fetch that waits for a leader.
-    stranded: Option<Box<Ask>>,
-    /// Batches the lane handed out that wait for their request.
-    pending: VecDeque<Outgoing>,
-    /// The connection on which the lane's batches go out.
-    link: Option<LinkKey>,
-    /// Whether the lane stands in that connection's turns.
-    queued: bool,
-    /// Whether the target's last answer was a good one.
-    well: bool,
-    /// Batches on their way.
-    under_way: usize,
-    /// What counts against the memory.
-    held: Held,
-    /// How often the target may be looked for in vain.
-    patience: Patience,
-    /// When the target may be looked for again.
-    rest: Option<Duration>,
-    /// What is durable: records on the target, and the next source offset.
-    stored: (Offset, Offset),
-    /// What will be when the commit under way is taken.
-    storing: (Offset, Offset),
-    end: Option<Box<LaneEnd>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -249,6 +219,7 @@ impl Engine {
         Copies { lanes: copied, stamps_kept: self.tails.stamps_kept(), unstored: self.checkpoints.take_failure() }
     }
 
+    /// Whether nothing is left to do, or to wait for.
     fn is_over(&self) -> bool {
         let late = self.deadline.is_some_and(|deadline| self.now() >= deadline);
         (self.live == 0 && self.checkpoints.are_done()) || late
@@ -454,47 +425,5 @@ impl Engine {
 fn rethrow(error: JoinError) {
     if let Ok(panic) = error.try_into_panic() {
         std::panic::resume_unwind(panic);
-    }
-}
-
-impl Pending for Vec<Slot> {
-    fn of(&mut self, lane: usize) -> &mut VecDeque<Outgoing> {
-        &mut self[lane].pending
-    }
-
-    fn taken(&mut self, lane: usize, queued: bool) {
-        self[lane].under_way += 1;
-        self[lane].queued = queued;
-    }
-}
-
-impl Slot {
-    fn new(setup: LaneSetup) -> Self {
-        Self {
-            patience: setup.patience.clone(),
-            rest: None,
-            stored: (setup.checkpoint.target_end(), setup.checkpoint.next),
-            storing: (setup.checkpoint.target_end(), setup.checkpoint.next),
-            lane: Lane::new(setup),
-            stranded: None,
-            pending: VecDeque::new(),
-            link: None,
-            queued: false,
-            well: true,
-            under_way: 0,
-            held: Held::default(),
-            end: None,
-        }
-    }
-
-    fn copied(&self) -> Copied {
-        Copied {
-            at: self.lane.at().clone(),
-            tally: self.lane.tally().clone(),
-            truncated: self.lane.truncated().to_vec(),
-            recut: self.lane.recut_at().to_vec(),
-            checkpoint: self.lane.standing(),
-            end: self.end.as_deref().cloned().unwrap_or(LaneEnd::Stopped),
-        }
     }
 }

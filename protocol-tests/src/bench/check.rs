@@ -24,7 +24,7 @@ const JOINED: u64 = 100;
 #[allow(clippy::print_stdout, reason = "for a person or a log")]
 pub fn play(options: &Options) -> Result<bool, String> {
     let mut stage = Stage::build(options)?;
-    let kferry = contestants::all().into_iter().find(|one| one.name == "kferry").ok_or("no contestant kferry")?;
+    let kferry = contestants::ours();
     let mut holds = true;
     for (what, set) in sets() {
         let (run, batches) = moved(&mut stage, &kferry, &set)?;

@@ -72,12 +72,19 @@ pub enum Start {
     Relay,
 }
 
+/// kferry.
+pub fn ours() -> Contestant {
+    Contestant { creates: true, ..process("kferry", Role::Ours, kferry) }
+}
+
+fn process(name: &'static str, role: Role, start: fn(&Round<'_>) -> Result<Command, String>) -> Contestant {
+    Contestant { name, role, start: Start::Process(start), creates: false, ends: true }
+}
+
 /// All there are.
 pub fn all() -> Vec<Contestant> {
-    let process =
-        |name, role, start| Contestant { name, role, start: Start::Process(start), creates: false, ends: true };
     vec![
-        Contestant { creates: true, ..process("kferry", Role::Ours, kferry) },
+        ours(),
         Contestant { start: Start::Relay, ..process("relay", Role::Relay, kferry) },
         Contestant { start: Start::Limits, ..process("limits", Role::Brokers, kferry) },
         process("kcat", Role::Peer, kcat),

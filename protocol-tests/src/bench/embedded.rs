@@ -4,13 +4,14 @@
 //! can't outlive the benchmark.
 
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{self, BufRead, Write};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kafka_protocol::messages::ApiKey;
 use serde::{Deserialize, Serialize};
 
+use super::child::Child;
 use crate::broker::{Embedded, Version};
 
 /// What a broker was asked since it was last asked for this.
@@ -27,8 +28,6 @@ pub struct Counts {
 /// A broker's process; it ends when this is dropped.
 pub struct Process {
     child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
     /// `host:port`.
     pub address: String,
 }
@@ -39,13 +38,8 @@ impl Process {
     /// # Errors
     /// When it can't be started.
     pub fn start() -> io::Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
-        let mut child = command.arg("broker").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let stdin = child.stdin.take();
-        let stdout = child.stdout.take().ok_or_else(|| io::Error::other("a child without a pipe"))?;
-        let mut process = Self { child, stdin, stdout: BufReader::new(stdout), address: String::new() };
-        process.address = process.listen()?;
-        Ok(process)
+        let (child, address) = Child::start(Command::new(env::current_exe()?).arg("broker"))?;
+        Ok(Self { child, address })
     }
 
     /// What it was asked since the last call.
@@ -53,7 +47,7 @@ impl Process {
     /// # Errors
     /// When it is gone.
     pub fn counts(&mut self) -> io::Result<Counts> {
-        Ok(serde_json::from_str(&self.ask("counts")?)?)
+        Ok(serde_json::from_str(&self.child.ask("counts")?)?)
     }
 
     /// Commits an offset for `groups` groups in each of these topics' first partition.
@@ -61,28 +55,7 @@ impl Process {
     /// # Errors
     /// When it is gone.
     pub fn commit(&mut self, groups: usize, topics: &[&str]) -> io::Result<()> {
-        self.ask(&format!("commit {groups} {}", topics.join(" "))).map(drop)
-    }
-
-    fn ask(&mut self, words: &str) -> io::Result<String> {
-        let stdin = self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        writeln!(stdin, "{words}")?;
-        self.listen()
-    }
-
-    fn listen(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        match self.stdout.read_line(&mut line)? {
-            0 => Err(io::Error::other("the embedded broker is gone")),
-            _ => Ok(line.trim_end().to_owned()),
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.stdin.take());
-        let _ = self.child.wait();
+        self.child.ask(&format!("commit {groups} {}", topics.join(" "))).map(drop)
     }
 }
 

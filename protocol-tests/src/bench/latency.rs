@@ -4,12 +4,12 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::lab::real::jars;
 
+use super::child::Child;
 use super::contestants;
 use super::options::Options;
 use super::record::Run;
@@ -22,11 +22,13 @@ const NEAR: &str = "10.255.0.2";
 /// What a default broker lets a connection carry in a round trip, in bytes (`socket.send.buffer.bytes` and
 /// `socket.receive.buffer.bytes`).
 const WINDOW: f64 = 102_400.0;
+/// What kferry is told unless the operator tells it something: what is on its way takes more than the default.
+pub(super) const MEMORY: &str = "--memory=128MiB";
 /// What many partitions should reach, in bytes a second, and the part of its limit that a single one should.
 const MANY: f64 = 80e6;
 const SINGLE: f64 = 0.8;
 
-/// Measures over `delay` ms of round trip; whether all goals were reached. Starts itself again in a namespace of its own.
+/// Measures over a round trip of so many ms; whether all goals were reached. Starts itself again in a namespace of its own.
 ///
 /// # Errors
 /// What the machine does not allow, or the benchmark could not do.
@@ -54,7 +56,7 @@ fn enter(options: &Options) -> Result<bool, String> {
 fn measure(options: &Options, round_trip: u64) -> Result<bool, String> {
     let way = Way::lay(round_trip, options.limit)?;
     let mut stage = Stage::far(options, FAR, &way.near)?;
-    let kferry = contestants::all().into_iter().find(|one| one.name == "kferry").ok_or("no contestant kferry")?;
+    let kferry = contestants::ours();
     let single = WINDOW * 1000.0 / round_trip as f64;
     let mut reached = true;
     for (partitions, bytes, goal) in [(64, options.size.as_u64(), MANY), (1, 32 << 20, SINGLE * single)] {
@@ -99,8 +101,10 @@ fn tell(run: &Run, bytes: f64, goal: f64) -> bool {
 struct Way {
     /// The namespace at the near end, as a file.
     near: PathBuf,
-    holder: Child,
-    line: Child,
+    /// Carries packets as long as it lives.
+    _line: Child,
+    /// Keeps the namespace.
+    _holder: Child,
 }
 
 impl Way {
@@ -109,12 +113,12 @@ impl Way {
         let own = env::current_exe().map_err(|cause| cause.to_string())?;
         run("ip", &["link", "set", "lo", "up"])?;
         let holder = speaking(Command::new("unshare").args(["--net", "sh", "-c", "echo ready; exec cat"]))?;
-        let near = PathBuf::from(format!("/proc/{}/ns/net", holder.id()));
+        let (near, pid) = (PathBuf::from(format!("/proc/{}/ns/net", holder.id())), holder.id().to_string());
         let one_way = (round_trip / 2).to_string();
         let seconds = limit.saturating_mul(100).to_string();
         let line = speaking(Command::new(own).args(["line", &one_way, &seconds, "near", "far"]))?;
-        let way = Self { near, holder, line };
-        run("ip", &["link", "set", "near", "netns", &way.holder.id().to_string()])?;
+        let way = Self { near, _line: line, _holder: holder };
+        run("ip", &["link", "set", "near", "netns", &pid])?;
         let net = format!("--net={}", way.near.display());
         run("nsenter", &[&net, "ip", "link", "set", "lo", "up"])?;
         for (within, device, own, other) in [(None, "far", FAR, NEAR), (Some(&net), "near", NEAR, FAR)] {
@@ -132,24 +136,9 @@ impl Way {
     }
 }
 
-impl Drop for Way {
-    fn drop(&mut self) {
-        for child in [&mut self.line, &mut self.holder] {
-            drop(child.stdin.take());
-            let _ = child.wait();
-        }
-    }
-}
-
-/// Starts a child that says a line when it is ready, and ends with its stdin.
 fn speaking(command: &mut Command) -> Result<Child, String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(|cause| format!("{program}: {cause}"))?;
-    let mut said = String::new();
-    let stdout = child.stdout.take().ok_or("a child without a pipe")?;
-    BufReader::new(stdout).read_line(&mut said).map_err(|cause| format!("{program}: {cause}"))?;
-    if said.is_empty() { Err(format!("{program} ended at once")) } else { Ok(child) }
+    Child::start(command).map(|(child, _)| child).map_err(|cause| format!("{program}: {cause}"))
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<(), String> {

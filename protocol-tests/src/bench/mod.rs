@@ -5,11 +5,12 @@
 //! brokers or [`embedded`] ones in processes of their own, and [`admin`] asks them. [`contestants`] says who moves it,
 //! [`peers`] are other people's tools. [`process`] runs one as a child and measures it, while [`watch`] waits for its
 //! records on the target; [`limits`] and [`wires`] are the two limits. [`rounds`] plays it all, interleaved; [`table`] and
-//! [`record`] tell what came of it. [`check`] is the short version that counts only, [`latency`] the one over a long way, which is
+//! [`record`] tell what came of it. [`child`] is any other process that serves it. [`check`] is the short version that counts only, [`latency`] the one over a long way, which is
 //! [`mod@line`].
 
 pub mod admin;
 pub mod check;
+pub mod child;
 pub mod contestants;
 pub mod embedded;
 pub mod latency;

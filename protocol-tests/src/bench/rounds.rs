@@ -21,9 +21,6 @@ use super::table;
 use super::watch::Watch;
 use super::wires::Wires;
 
-/// Over a long way, what is on its way takes more than the default.
-const MEMORY: &str = "--memory=128MiB";
-
 /// Groups of the set `wide`.
 const WIDE: usize = 10_000;
 
@@ -131,7 +128,8 @@ impl Stage {
     /// What failed.
     pub fn far(options: &Options, host: &str, namespace: &Path) -> Result<Self, String> {
         let stage = Self::at(options, host)?;
-        let arguments = if stage.arguments.is_empty() { vec![MEMORY.to_owned()] } else { stage.arguments.clone() };
+        let arguments =
+            if stage.arguments.is_empty() { vec![latency::MEMORY.to_owned()] } else { stage.arguments.clone() };
         Ok(Self { arguments, namespace: Some(namespace.to_owned()), ..stage })
     }
 

@@ -31,7 +31,7 @@ fn a_lane_copies_its_span_and_counts_what_the_target_took() {
 fn one_batch_goes_alone_until_its_answer_opens_the_pipeline() {
     let mut lane = lane(0, 6);
     fetch(&mut lane);
-    fetched(&mut lane, &(0..6).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..6));
     produce(&mut lane);
     nothing(&mut lane);
     appended(&mut lane, 100);
@@ -156,7 +156,7 @@ fn an_answer_at_another_offset_means_that_somebody_else_writes() {
 fn a_refusal_names_the_batch_and_what_follows_in_the_pipeline_does_not_hide_it() {
     let mut lane = lane(0, 3);
     fetch(&mut lane);
-    fetched(&mut lane, &(0..3).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..3));
     produce(&mut lane);
     appended(&mut lane, 100);
     produce(&mut lane);
@@ -176,7 +176,7 @@ fn a_refusal_names_the_batch_and_what_follows_in_the_pipeline_does_not_hide_it()
 fn a_lane_that_is_told_to_stop_awaits_its_answers_and_knows_where_it_was() {
     let mut lane = lane(0, 6);
     fetch(&mut lane);
-    fetched(&mut lane, &(0..4).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..4));
     produce(&mut lane);
     appended(&mut lane, 100);
     (0..3).for_each(|_| drop(produce(&mut lane)));
@@ -405,7 +405,7 @@ fn whether_stamps_are_kept_shows_in_the_lane_s_own_last_batch_only() {
 fn records_that_grow_old_during_the_run_go_one_batch_at_a_time() {
     let mut lane = lane(0, 4);
     fetch(&mut lane);
-    fetched(&mut lane, &(0..4).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..4));
     produce(&mut lane);
     appended(&mut lane, 100);
     let later = NOW + Duration::from_secs(3_600);

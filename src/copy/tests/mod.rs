@@ -9,6 +9,7 @@ mod resume;
 mod settling;
 mod storing;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::lane::{Action, Event, Lane, LaneEnd, LaneSetup};
@@ -35,6 +36,16 @@ pub(super) fn records(from: i64, to: i64, timestamp: i64) -> Vec<u8> {
         headers: Vec::new(),
     };
     batch(&(from..to).map(model).collect::<Vec<_>>(), from, Codec::None)
+}
+
+/// The records of these offsets, each in a batch of its own.
+pub(super) fn singles(offsets: Range<i64>) -> Vec<Vec<u8>> {
+    offsets.map(|offset| records(offset, offset + 1, OLD)).collect()
+}
+
+/// The source's log begins at `log_start` by now.
+pub(super) fn gone(log_start: i64) -> Event {
+    Event::FetchRefused { code: ErrorCode::OFFSET_OUT_OF_RANGE, log_start: Some(Offset(log_start)) }
 }
 
 /// A lane whose target keeps stamps.

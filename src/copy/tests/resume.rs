@@ -18,7 +18,12 @@ fn left() -> LaneSetup {
 }
 
 fn resumed(landed: i64, records: i32) -> (Lane, Duration) {
-    let (mut lane, mut now) = (begun(left()), Duration::ZERO);
+    resumed_from(left(), landed, records)
+}
+
+/// The lane goes on where the log ends behind `landed` records, the last `records` of which are one batch.
+fn resumed_from(setup: LaneSetup, landed: i64, records: i32) -> (Lane, Duration) {
+    let (mut lane, mut now) = (begun(setup), Duration::ZERO);
     asks_for_tail(&mut lane, &mut now);
     lane.on(now, Event::Settled(tail(100 + landed, records)));
     (lane, now)
@@ -188,9 +193,7 @@ fn left_behind_what_was_lost() -> LaneSetup {
 #[test]
 fn what_was_lost_in_front_of_a_journaled_batch_stays_told_wherever_the_lane_goes_on() {
     for (landed, records, next) in [(9, 3, 9), (10, 1, 10), (12, 2, 16)] {
-        let (mut lane, mut now) = (begun(left_behind_what_was_lost()), Duration::ZERO);
-        asks_for_tail(&mut lane, &mut now);
-        lane.on(now, Event::Settled(tail(100 + landed, records)));
+        let (mut lane, _) = resumed_from(left_behind_what_was_lost(), landed, records);
         assert_eq!(fetch(&mut lane), Offset(next));
         lane.on(NOW, Event::Stop);
         let told = lane.checkpoint().skipped;
@@ -204,9 +207,8 @@ fn what_was_lost_stays_told_where_the_lane_goes_back_into_the_middle_of_it() {
     setup.checkpoint.next = Offset(8);
     setup.checkpoint.skipped = vec![Skipped { span: Span::new(0, 8), reason: SkipReason::Lost }];
     let mut lane = begun(setup);
-    let gone = || Event::FetchRefused { code: ErrorCode::OFFSET_OUT_OF_RANGE, log_start: Some(Offset(12)) };
     assert_eq!(fetch(&mut lane), Offset(8));
-    lane.on(NOW, gone());
+    lane.on(NOW, gone(12));
     assert_eq!(fetch(&mut lane), Offset(12));
     fetched(&mut lane, &[records(12, 14, OLD), records(14, 20, OLD)]);
     produce(&mut lane);
@@ -217,26 +219,20 @@ fn what_was_lost_stays_told_where_the_lane_goes_back_into_the_middle_of_it() {
     asks_for_tail(&mut lane, &mut now);
     lane.on(now, Event::Settled(tail(100, 1)));
     assert_eq!(fetch(&mut lane), Offset(8), "the target lost all of it");
-    lane.on(now, gone());
+    lane.on(now, gone(12));
     assert_eq!(lane.checkpoint().skipped, [Skipped { span: Span::new(0, 12), reason: SkipReason::Lost }]);
 }
 
 #[test]
 fn a_batch_that_was_cut_behind_what_was_lost_is_cut_like_that_again() {
-    let (mut lane, mut now) = (begun(left_behind_what_was_lost()), Duration::ZERO);
-    asks_for_tail(&mut lane, &mut now);
-    lane.on(now, Event::Settled(tail(110, 1)));
+    let (mut lane, _) = resumed_from(left_behind_what_was_lost(), 10, 1);
     assert_eq!(fetch(&mut lane), Offset(10));
-    let gone =
-        |log_start| Event::FetchRefused { code: ErrorCode::OFFSET_OUT_OF_RANGE, log_start: Some(Offset(log_start)) };
     lane.on(NOW, gone(14));
     assert_eq!(fetch(&mut lane), Offset(14));
     fetched(&mut lane, &[records(14, 20, OLD)]);
     assert_eq!((produce(&mut lane).source(), lane.recut_at()), (Span::new(14, 16), &[][..]));
 
-    let (mut lane, mut now) = (begun(left_behind_what_was_lost()), Duration::ZERO);
-    asks_for_tail(&mut lane, &mut now);
-    lane.on(now, Event::Settled(tail(110, 1)));
+    let (mut lane, _) = resumed_from(left_behind_what_was_lost(), 10, 1);
     fetch(&mut lane);
     lane.on(NOW, gone(15));
     let mut now = NOW;
@@ -285,9 +281,7 @@ fn what_must_be_rewritten_is_so_where_it_is_cut_as_it_was_journaled_too() {
 fn a_journaled_batch_of_which_nothing_is_left_at_the_end_may_still_come_and_is_waited_for() {
     let mut setup = left();
     setup.checkpoint.span = Span::new(0, 10);
-    let (mut lane, mut now) = (begun(setup), Duration::ZERO);
-    asks_for_tail(&mut lane, &mut now);
-    lane.on(now, Event::Settled(tail(109, 3)));
+    let (mut lane, mut now) = resumed_from(setup, 9, 3);
     assert_eq!(fetch(&mut lane), Offset(9));
     let behind = [records(12, 13, OLD)];
     fetched(&mut lane, &behind);

@@ -8,7 +8,7 @@ use crate::copy::{LaneProblem, Truncation};
 fn in_flight() -> Lane {
     let mut lane = lane(0, 10);
     fetch(&mut lane);
-    fetched(&mut lane, &(0..10).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..10));
     produce(&mut lane);
     appended(&mut lane, 100);
     (0..3).for_each(|_| drop(produce(&mut lane)));
@@ -120,7 +120,7 @@ fn a_target_that_lost_acknowledged_records_gets_them_again_as_they_were_cut() {
 fn marks_behind_what_the_target_lost_have_no_place_until_it_is_written_again() {
     let (mut lane, mut now) = (begun(LaneSetup { marks: [1, 2].map(Offset).to_vec(), ..setup(0, 4) }), NOW);
     fetch(&mut lane);
-    fetched(&mut lane, &(0..4).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..4));
     produce(&mut lane);
     appended(&mut lane, 100);
     produce(&mut lane);
@@ -181,7 +181,7 @@ fn a_checkpoint_that_was_on_its_way_does_not_make_the_next_epoch_durable() {
 fn always_unclear(records_in_all: i64, landed: fn(i64) -> i64) -> LaneEnd {
     let (mut lane, mut now, mut sent) = (lane(0, records_in_all), NOW, 0);
     fetch(&mut lane);
-    fetched(&mut lane, &(0..records_in_all).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..records_in_all));
     for _ in 0..1_000 {
         match act(&mut lane, now) {
             Some(Action::Produce(batch)) => {
@@ -256,7 +256,7 @@ fn without_stamps_batches_go_one_at_a_time_and_only_the_count_tells() {
     let mut lane = Lane::new(setup(0, 3));
     let mut now = NOW;
     fetch(&mut lane);
-    fetched(&mut lane, &(0..3).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..3));
     produce(&mut lane);
     appended(&mut lane, 100);
     produce(&mut lane);
@@ -275,7 +275,7 @@ fn without_stamps_batches_go_one_at_a_time_and_only_the_count_tells() {
 fn that_stamps_are_dropped_is_durable_before_the_next_batch() {
     let mut lane = Lane::new(setup(0, 3));
     fetch(&mut lane);
-    fetched(&mut lane, &(0..3).map(|offset| records(offset, offset + 1, OLD)).collect::<Vec<_>>());
+    fetched(&mut lane, &singles(0..3));
     produce(&mut lane);
     appended(&mut lane, 100);
     // This one is on its way when it is found out, and does not say so.

@@ -4,20 +4,16 @@ use super::lane::marker;
 use super::*;
 use crate::state::{Place, SkipReason, Skipped};
 
-fn single(offsets: std::ops::Range<i64>) -> Vec<Vec<u8>> {
-    offsets.map(|offset| records(offset, offset + 1, OLD)).collect()
-}
-
 /// What a lane wants next that has one batch in flight, of whose journal `journaled` batches wait, and `more` behind it;
 /// it reads `read_ahead` bytes ahead.
 fn wanted_behind(journaled: i64, more: i64, read_ahead: usize) -> Option<Action> {
     let mut lane = lane(0, 10);
     fetch(&mut lane);
-    fetched(&mut lane, &single(0..1 + journaled));
+    fetched(&mut lane, &singles(0..1 + journaled));
     produce(&mut lane);
     fetch(&mut lane);
     lane.read_ahead(read_ahead);
-    fetched(&mut lane, &single(1 + journaled..1 + journaled + more));
+    fetched(&mut lane, &singles(1 + journaled..1 + journaled + more));
     lane.next(NOW)
 }
 
@@ -40,7 +36,7 @@ fn a_journal_is_not_stored_early_for_the_few_bytes_that_wait() {
 fn that_stamps_are_kept_needs_no_new_journal() {
     let mut lane = Lane::new(setup(0, 3));
     fetch(&mut lane);
-    fetched(&mut lane, &single(0..3));
+    fetched(&mut lane, &singles(0..3));
     produce(&mut lane);
     appended(&mut lane, 100);
     lane.on(NOW, Event::Stamps { kept: true });
@@ -54,7 +50,7 @@ fn what_was_left_out_is_stored_as_soon_as_the_journal_reaches_behind_it() {
     fetched(&mut lane, &[records(0, 2, OLD)]);
     produce(&mut lane);
     assert_eq!(fetch(&mut lane), Offset(2));
-    lane.on(NOW, Event::FetchRefused { code: ErrorCode::OFFSET_OUT_OF_RANGE, log_start: Some(Offset(5)) });
+    lane.on(NOW, gone(5));
     assert_eq!(lane.standing().skipped, [], "whoever goes on at 2 meets it again");
     assert_eq!(fetch(&mut lane), Offset(5));
     fetched(&mut lane, &[records(5, 9, OLD)]);
@@ -69,7 +65,7 @@ fn what_is_lost_now_replaces_what_was_known_of_the_same_offsets_and_nothing_behi
     setup.checkpoint.skipped = [(1, 2), (3, 5), (6, 7)].map(lost).to_vec();
     let mut lane = begun(setup);
     fetch(&mut lane);
-    lane.on(NOW, Event::FetchRefused { code: ErrorCode::OFFSET_OUT_OF_RANGE, log_start: Some(Offset(3)) });
+    lane.on(NOW, gone(3));
     assert_eq!(lane.skipped(), [(0, 3), (3, 5), (6, 7)].map(lost));
 }
 
