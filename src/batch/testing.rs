@@ -2,6 +2,7 @@
 
 use crate::batch::codec::Codec;
 use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE};
+pub(crate) use crate::batch::legacy::testing::{message, wrapper};
 use crate::batch::patch::Outgoing;
 use crate::batch::pieces::RawBatch;
 use crate::batch::records::open;

@@ -299,7 +299,7 @@ impl Reader {
                 let last = made.last().map(|outgoing| outgoing.source().end);
                 made.into_iter().for_each(|outgoing| (walk.out)(outgoing));
                 match (rest, last) {
-                    (Some(entry), Some(last)) if last < self.span.end => {
+                    (Some(entry), Some(last)) => {
                         self.next = last;
                         self.join(entry, Some(reason.unwrap_or(RewriteReason::TooLarge)), walk);
                     }

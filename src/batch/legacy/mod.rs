@@ -13,4 +13,6 @@ pub(super) use set::{Messages, OpenSet};
 #[cfg(test)]
 mod captures;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

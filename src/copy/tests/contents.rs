@@ -1,7 +1,7 @@
 //! What the batches hold: tiny ones, damaged ones, those that the target finds too large.
 
 use super::*;
-use crate::batch::testing::{altered, consumed, sent};
+use crate::batch::testing::{altered, consumed, message, sent, wrapper};
 use crate::copy::LaneProblem;
 use crate::state::{SkipReason, Skipped};
 
@@ -273,4 +273,32 @@ fn a_tiny_batch_that_holds_very_much_passes_as_it_is() {
     assert_eq!(sizes[1], bomb.len());
     assert_eq!(finish(&mut lane), LaneEnd::Copied);
     assert_eq!((lane.tally().passed.batches, lane.tally().rewritten.len()), (3, 0));
+}
+
+fn old(offset: i64, value: i64) -> Model {
+    Model { offset, timestamp: OLD, key: None, value: Some(value.to_string().into_bytes()), headers: Vec::new() }
+}
+
+/// A compressed message set of these offsets.
+fn old_set(offsets: Range<i64>) -> Vec<u8> {
+    let (base, models): (_, Vec<_>) = (offsets.start, (0..).zip(offsets).map(|(i, value)| old(i, value)).collect());
+    wrapper(1, 0, Codec::Gzip, &models, base, OLD)
+}
+
+#[test]
+fn of_message_sets_what_lies_in_the_span_is_copied_and_nothing_else() {
+    let mut lane = joining(1, 9, false);
+    fetch(&mut lane);
+    fetched(&mut lane, &[old_set(0..3), message(1, 0, &old(3, 3)), message(1, 0, &old(5, 5)), old_set(7..12)]);
+    assert_eq!(write_all(&mut lane).concat(), [1, 2, 3, 5, 7, 8]);
+    assert_eq!((lane.next_source(), lane.written()), (Offset(9), Span::new(100, 106)));
+}
+
+#[test]
+fn a_message_behind_the_end_tells_that_the_rest_was_compacted_away() {
+    let mut lane = joining(0, 9, false);
+    fetch(&mut lane);
+    fetched(&mut lane, &[message(1, 0, &old(3, 3)), message(1, 0, &old(9, 9)), message(1, 0, &old(10, 10))]);
+    assert_eq!(write_all(&mut lane), [[3]]);
+    assert_eq!((lane.next_source(), lane.written()), (Offset(9), Span::new(100, 101)));
 }

@@ -295,3 +295,17 @@ fn a_journaled_batch_of_which_nothing_is_left_at_the_end_may_still_come_and_is_w
     assert_eq!(lane.recut_at(), [Offset(10)]);
     assert_eq!((lane.next_source(), lane.written()), (Offset(10), Span::new(100, 109)));
 }
+
+#[test]
+fn what_a_batch_holds_behind_the_spans_end_is_no_part_of_the_last_journaled_batch() {
+    let mut setup = left();
+    setup.checkpoint.span = Span::new(0, 10);
+    let (mut lane, _) = resumed_from(setup, 9, 3);
+    assert_eq!(fetch(&mut lane), Offset(9));
+    fetched(&mut lane, &[records(9, 20, OLD)]);
+    let last = produce(&mut lane);
+    assert_eq!((last.source(), values(&last)), (Span::new(9, 10), vec!["9".to_owned()]));
+    appended(&mut lane, 109);
+    assert_eq!(finish(&mut lane), LaneEnd::Copied);
+    assert_eq!((lane.tally().passed.batches, lane.tally().rewritten["boundary"].batches), (0, 1));
+}
