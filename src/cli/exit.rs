@@ -70,6 +70,9 @@ pub(super) enum Failure {
     /// A verification came to an end that is not `done`, and perhaps was asked to.
     #[error("{}", unverified(.0, *.1))]
     Verified(Box<Verified>, Option<Signal>),
+    /// A signal came before anything was written.
+    #[error("stopped by {}, nothing was written", name(*.0))]
+    Stopped(Signal),
     /// A second signal: nobody waited for the answers.
     #[error("stopped at once by {}: what was on its way may have arrived or not", name(*.0))]
     Abandoned(Signal),
@@ -88,6 +91,12 @@ pub(super) enum Failure {
     /// The result could not be handed over.
     #[error("cannot write to stdout: {0}")]
     Stdout(io::Error),
+}
+
+impl From<Signal> for Failure {
+    fn from(signal: Signal) -> Self {
+        Self::Stopped(signal)
+    }
 }
 
 fn advice(error: &ClusterError) -> String {
@@ -169,7 +178,7 @@ impl Failure {
         match self {
             Self::Ended(outcome, caught) => exit_of(outcome.ended(), *caught),
             Self::Verified(verified, caught) => exit_of(verified.ended(), *caught),
-            Self::Abandoned(signal) => exit_by(*signal),
+            Self::Stopped(signal) | Self::Abandoned(signal) => exit_by(*signal),
             Self::Config(_) | Self::NeedsYes => Exit::Usage,
             Self::Cluster(_)
             | Self::Migrate(_)
@@ -186,6 +195,7 @@ impl Failure {
         match (command, self) {
             (Command::Plan(_) | Command::Status, _) => FailureDoc::Plan { version: 1, error: self.to_string() },
             (Command::Run(_), Self::Ended(outcome, _)) => FailureDoc::Run(Box::new(RunDoc::from(&**outcome))),
+            (Command::Run(_), Self::Stopped(_)) => FailureDoc::Run(Box::new(RunDoc::stopped(name))),
             (Command::Run(_), _) => FailureDoc::Run(Box::new(RunDoc::failed(name, self.to_string()))),
             (Command::Verify(_), Self::Verified(verified, _)) => {
                 FailureDoc::Verify(Box::new(VerifyDoc::from(&**verified)))

@@ -13,19 +13,24 @@ use super::survey::Surveyed;
 use super::{prompt, streams};
 use crate::config::Settings;
 use crate::copy::{Lanes, Progress};
-use crate::migrate::{self, Choices, Ended, Migration, Observer, Outcome, Signal, Signals, Step};
+use crate::migrate::{self, Choices, Ended, Migration, Observer, Outcome, Recorded, Signal, Signals, Step};
 use crate::plan::Permit;
 use crate::report::json::run::RunDoc;
 use crate::report::{ReportFile, Screen, TextLog, outcome};
 use crate::state::Holder;
 
-pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    common: &Common,
+    args: &RunArgs,
+    settings: &Settings,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
     // Before any cluster is asked: a job without a terminal must not wait for an answer that can't come.
     let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
     if !args.yes && !asks {
         return Err(Failure::NeedsYes);
     }
-    let surveyed = Surveyed::new(settings).await?;
+    let surveyed = signals.end(Surveyed::new(settings)).await?;
     let report = args.report.as_deref().map(|file| ReportFile::open(file, settings.name.as_str(), &surveyed.plan));
     let (report, fallback) = report.transpose()?.unzip();
     let log = if args.no_log { None } else { surveyed.log("run") };
@@ -34,28 +39,42 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
         Output::Json => streams::show(&text),
         Output::Text => streams::result(&text)?,
     }
-    let migration = Migration::new(
-        settings.name.as_str(),
-        (&surveyed.source, &surveyed.target),
-        &surveyed.plan,
-        &permits(args, settings),
-        (choices(args, settings), fallback.unwrap_or_default()),
-        Timestamp::now().as_millisecond(),
-    )
-    .await?;
-    if !args.yes
-        && !migration.is_idle()
-        && !prompt::proceed(&mut io::stdin().lock(), &mut io::stderr().lock()).map_err(Failure::Prompt)?
-    {
-        return Err(Failure::Declined);
+    let choices = (choices(args, settings), fallback.unwrap_or_default());
+    let migration = signals.end(begin(&surveyed, args, settings, choices)).await?;
+    if !args.yes && !migration.is_idle() {
+        let agreed = signals.end(agreed()).await;
+        if let Err(Failure::Stopped(_)) = agreed {
+            streams::say(""); // behind the question
+        }
+        agreed?;
     }
     let report = report.map(|place| place.begin(&migration)).transpose()?.flatten();
     let mut shown = Shown { screen: Screen::new(io::stderr().is_terminal(), common.quiet), report };
-    let (outcome, caught) = until_signalled(migration, &mut shown).await?;
+    let (outcome, caught) = until_signalled(migration, &mut shown, signals).await?;
     tell(common, &outcome, shown.report, log)?;
     match outcome.ended() {
         Ended::Done => Ok(Exit::Done),
         _ => Err(Failure::Ended(Box::new(outcome), caught)),
+    }
+}
+
+async fn begin<'a>(
+    surveyed: &'a Surveyed,
+    args: &RunArgs,
+    settings: &'a Settings,
+    choices: (Choices, Recorded),
+) -> Result<Migration<'a>, Failure> {
+    let clusters = (&surveyed.source, &surveyed.target);
+    let (permits, now) = (permits(args, settings), Timestamp::now().as_millisecond());
+    Ok(Migration::new(settings.name.as_str(), clusters, &surveyed.plan, &permits, choices, now).await?)
+}
+
+/// Asks whether to go on.
+async fn agreed() -> Result<(), Failure> {
+    match prompt::ask().await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Declined),
+        Err(error) => Err(Failure::Prompt(error)),
     }
 }
 
@@ -77,8 +96,11 @@ fn permits(args: &RunArgs, settings: &Settings) -> BTreeSet<Permit> {
 }
 
 /// Runs the migration. The first signal lets it end cleanly, the second ends it where it stands.
-async fn until_signalled(migration: Migration<'_>, shown: &mut Shown) -> Result<(Outcome, Option<Signal>), Failure> {
-    let mut signals = Signals::new().map_err(Failure::Start)?;
+async fn until_signalled(
+    migration: Migration<'_>,
+    shown: &mut Shown,
+    signals: &mut Signals,
+) -> Result<(Outcome, Option<Signal>), Failure> {
     let (stop, stopped) = watch::channel(false);
     let mut running = pin!(migrate::run(migration, stopped, shown));
     let mut caught = None;

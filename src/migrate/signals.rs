@@ -34,6 +34,19 @@ impl Signals {
         })
     }
 
+    /// Does `work`, which may be left where it stands; a signal ends it.
+    ///
+    /// # Errors
+    ///
+    /// That of `work`, or the signal.
+    pub async fn end<T, E: From<Signal>>(&mut self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        tokio::select! {
+            biased;
+            signal = self.next() => Err(signal.into()),
+            done = work => done,
+        }
+    }
+
     /// Waits for the next of them.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
