@@ -36,8 +36,9 @@ use tails::Tails;
 /// How often the observer is told.
 const OBSERVE_EVERY: Duration = Duration::from_millis(200);
 
-/// How long answers are waited for once the copy is to stop.
-const LAST_ANSWERS: Duration = Duration::from_millis(1_200);
+/// How long answers are waited for once the copy is to stop. With the time that leaving the migration's group may take
+/// this is clearly less than the two seconds in which a run that was told to stop has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(1_100);
 
 /// How often it is looked whether records may be sent again, while the lock is in doubt.
 const LOCKED_OUT: Duration = Duration::from_millis(100);

@@ -16,8 +16,8 @@ pub use crate::cluster::CommitOffset as Entry;
 const INTERVAL: Duration = Duration::from_secs(3);
 /// Bytes of one OffsetCommit at most: above about 1 MiB brokers refuse all its partitions with UNKNOWN_SERVER_ERROR.
 const MOST: usize = 512 << 10;
-/// How long leaving the group may take.
-const LEAVING: Duration = Duration::from_secs(1);
+/// How long leaving the group may take: the end of a run that was told to stop waits for it.
+const LEAVING: Duration = Duration::from_millis(500);
 
 /// Everything that is stored: per partition its offset and metadata.
 pub type State = BTreeMap<TopicPartition, (Offset, String)>;
@@ -206,7 +206,7 @@ impl Store {
         if self.0.ended.get().is_some() { Duration::ZERO } else { self.0.lock.left() }
     }
 
-    /// Gives the lock back, within a second. What fails is left to the session's end.
+    /// Gives the lock back, within half a second. What fails is left to the session's end.
     pub async fn close(self) {
         let lock = &self.0.lock;
         let leaving = async {

@@ -36,7 +36,10 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         a_run_goes_on_while_the_leaders_of_its_source_die,
     ];
     let lagging = on_an_own_site!["faults", 3: a_run_waits_for_followers_of_its_target_that_stand_still];
-    let one = on_an_own_site!["faults", 1: a_run_waits_for_its_target_s_only_broker_that_is_killed];
+    let one = on_an_own_site!["faults", 1:
+        a_run_waits_for_its_target_s_only_broker_that_is_killed,
+        a_run_that_is_told_to_stop_ends_in_time_although_its_target_stands_still,
+    ];
     let still = on_an_own_site!["faults", 1: a_run_waits_for_its_target_s_only_broker_that_stands_still];
     let forgetful = on_an_own_site!["faults", 1: a_target_that_forgets_who_writes_has_old_records_once];
     let shared = on_a_site!["faults":
@@ -152,11 +155,27 @@ fn a_run_waits_for_its_target_s_only_broker_that_stands_still(site: &Site) {
         let mut running = slow.taking(5).start();
         slow.has_begun();
         assert!(running.is_alive(), "the run lasts until the broker stands still");
-        site.cluster().freeze(0);
+        site.freeze(1);
         thread::sleep(Duration::from_secs(12));
-        site.cluster().thaw(0);
+        site.thaw(1);
         let outcome = running.wait().expect_code(0);
         slow.is_moved(&outcome.json());
+    });
+}
+
+fn a_run_that_is_told_to_stop_ends_in_time_although_its_target_stands_still(site: &Site) {
+    beside(Side::Target, site, |lab| {
+        let slow = Slow::new(lab, "frozen", &shape(900));
+        let running = slow.taking(5).start();
+        slow.has_begun();
+        site.freeze(1);
+        running.signal("TERM");
+        let limit = wait::Deadline::after(Duration::from_secs(2));
+        let outcome = running.wait().expect_code(143);
+        assert!(!limit.passed(), "{outcome}");
+        assert_eq!(outcome.json()["outcome"], "stopped");
+        site.thaw(1);
+        slow.is_moved(&slow.call().run().expect_code(0).json());
     });
 }
 
