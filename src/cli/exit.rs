@@ -46,6 +46,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// The last signal that a run was told to stop by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Caught {
+    pub(super) signal: Signal,
+    /// Whether it was not the first one: nobody waited for the answers.
+    pub(super) again: bool,
+}
+
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -63,7 +71,7 @@ pub(super) enum Failure {
     Report(#[from] ReportError),
     /// The run came to an end that is not `done`, and perhaps was asked to.
     #[error("{}", ended(.0, *.1))]
-    Ended(Box<Outcome>, Option<Signal>),
+    Ended(Box<Outcome>, Option<Caught>),
     /// What was moved is not known, so that it can't be verified.
     #[error(transparent)]
     Claim(#[from] ClaimError),
@@ -73,9 +81,6 @@ pub(super) enum Failure {
     /// A signal came before anything was written.
     #[error("stopped by {}, nothing was written", name(*.0))]
     Stopped(Signal),
-    /// A second signal: nobody waited for the answers.
-    #[error("stopped at once by {}: what was on its way may have arrived or not", name(*.0))]
-    Abandoned(Signal),
     /// Nobody can be asked whether to go on.
     #[error("this is not a terminal, so nobody can be asked whether to proceed: add --yes; nothing was written")]
     NeedsYes,
@@ -110,10 +115,14 @@ const fn name(signal: Signal) -> &'static str {
     }
 }
 
-fn ended(outcome: &Outcome, caught: Option<Signal>) -> String {
+fn ended(outcome: &Outcome, caught: Option<Caught>) -> String {
     let records = Count(outcome.records());
     match (outcome.ended(), caught) {
-        (Ended::Stopped, Some(signal)) => {
+        (Ended::Stopped, Some(Caught { signal, again: true })) => {
+            let on_its_way = "what was on its way may have arrived or not";
+            format!("stopped at once by {}: {records} records are on the target; {on_its_way}", name(signal))
+        }
+        (Ended::Stopped, Some(Caught { signal, .. })) => {
             format!("stopped by {}: {records} records are on the target and stay", name(signal))
         }
         _ => outcome.problem().unwrap_or_else(|| format!("not finished: {records} records are on the target")),
@@ -176,9 +185,9 @@ const fn exit_of(ended: Ended, caught: Option<Signal>) -> Exit {
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Ended(outcome, caught) => exit_of(outcome.ended(), *caught),
+            Self::Ended(outcome, caught) => exit_of(outcome.ended(), caught.map(|caught| caught.signal)),
             Self::Verified(verified, caught) => exit_of(verified.ended(), *caught),
-            Self::Stopped(signal) | Self::Abandoned(signal) => exit_by(*signal),
+            Self::Stopped(signal) => exit_by(*signal),
             Self::Config(_) | Self::NeedsYes => Exit::Usage,
             Self::Cluster(_)
             | Self::Migrate(_)

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::args::{Common, Output, RunArgs};
-use super::exit::{Exit, Failure};
+use super::exit::{Caught, Exit, Failure};
 use super::survey::Surveyed;
 use super::{prompt, streams};
 use crate::config::Settings;
 use crate::copy::{Lanes, Progress};
-use crate::migrate::{self, Choices, Ended, Migration, Observer, Outcome, Recorded, Signal, Signals, Step};
+use crate::migrate::{self, Choices, Ended, Migration, Observer, Outcome, Recorded, Signals, Step, Stop};
 use crate::plan::Permit;
 use crate::report::json::run::RunDoc;
 use crate::report::{ReportFile, Screen, TextLog, outcome};
@@ -50,7 +50,7 @@ pub(super) async fn run(
     }
     let report = report.map(|place| place.begin(&migration)).transpose()?.flatten();
     let mut shown = Shown { screen: Screen::new(io::stderr().is_terminal(), common.quiet), report };
-    let (outcome, caught) = until_signalled(migration, &mut shown, signals).await?;
+    let (outcome, caught) = until_signalled(migration, &mut shown, signals).await;
     tell(common, &outcome, shown.report, log)?;
     match outcome.ended() {
         Ended::Done => Ok(Exit::Done),
@@ -100,21 +100,21 @@ async fn until_signalled(
     migration: Migration<'_>,
     shown: &mut Shown,
     signals: &mut Signals,
-) -> Result<(Outcome, Option<Signal>), Failure> {
-    let (stop, stopped) = watch::channel(false);
+) -> (Outcome, Option<Caught>) {
+    let (stop, stopped) = watch::channel(Stop::GoOn);
     let mut running = pin!(migrate::run(migration, stopped, shown));
     let mut caught = None;
     loop {
         tokio::select! {
             biased;
-            ended = &mut running => return Ok((ended?, caught)),
+            outcome = &mut running => return (outcome, caught),
             signal = signals.next() => {
-                if caught.is_some() {
-                    return Err(Failure::Abandoned(signal));
+                let again = caught.is_some();
+                caught = Some(Caught { signal, again });
+                stop.send_replace(if again { Stop::AtOnce } else { Stop::Cleanly });
+                if !again {
+                    streams::say("stopping: waiting for the answers that are still owed (again to stop at once)");
                 }
-                caught = Some(signal);
-                stop.send_replace(true);
-                streams::say("stopping: waiting for the answers that are still owed (again to stop at once)");
             }
         }
     }

@@ -220,10 +220,10 @@ impl Engine {
         Copies { lanes: copied, stamps_kept: self.tails.stamps_kept(), unstored: self.checkpoints.take_failure() }
     }
 
-    /// Whether nothing is left to do, or to wait for.
+    /// Whether nothing is left to do, to wait for, or that could be done.
     fn is_over(&self) -> bool {
         let late = self.deadline.is_some_and(|deadline| self.now() >= deadline);
-        (self.live == 0 && self.checkpoints.are_done()) || late
+        (self.live == 0 && self.checkpoints.are_done()) || late || self.checkpoints.have_ended()
     }
 
     fn next_wake(&self) -> Option<Duration> {

@@ -19,5 +19,5 @@ pub use error::MigrateError;
 pub use observer::{Observer, Step};
 pub use outcome::{Ended, LaneOutcome, Outcome};
 pub use run::{Choices, Migration, run};
-pub use signals::{Signal, Signals};
+pub use signals::{Signal, Signals, Stop};
 pub use status::{Activity, Status, done, status};

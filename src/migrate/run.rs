@@ -1,6 +1,7 @@
 //! From a plan to its outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::agenda::{Agenda, Recorded};
 use super::error::MigrateError;
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
+use super::signals::Stop;
 use super::{groups, prepare, proof};
 use crate::batch::Codec;
 use crate::cluster::Cluster;
@@ -144,6 +146,7 @@ impl<'a> Migration<'a> {
             warnings: self.plan.warnings().to_vec(),
             elapsed: Duration::ZERO,
             interrupted: false,
+            failure: None,
             nothing_to_do: self.is_idle(),
         }
     }
@@ -175,25 +178,28 @@ fn groups_are_done(recorded: &Recorded, plan: &Plan, choices: &Choices) -> bool 
     !choices.translate_offsets || done == Some(groups::print(plan.groups()))
 }
 
-/// Moves what the plan says. When `stop` turns true, what is under way is finished and the rest is left for another run.
-///
-/// # Errors
-///
-/// What keeps the copy from starting, or its proof from being had. A lane that fails is part of the [`Outcome`].
-pub async fn run(
-    migration: Migration<'_>,
-    stop: watch::Receiver<bool>,
-    observer: &mut dyn Observer,
-) -> Result<Outcome, MigrateError> {
+/// Moves what the plan says, as far as `stop` lets it. Whatever keeps it from its end is part of the [`Outcome`], with what
+/// is known of every lane.
+pub async fn run(migration: Migration<'_>, stop: watch::Receiver<Stop>, observer: &mut dyn Observer) -> Outcome {
     let started = Instant::now();
+    let mut outcome = migration.begun();
+    outcome.failure = work(&migration, stop, observer, &mut outcome).await.err();
+    Outcome { elapsed: started.elapsed(), ..outcome }
+}
+
+async fn work(
+    migration: &Migration<'_>,
+    stop: watch::Receiver<Stop>,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<(), MigrateError> {
     if migration.is_idle() {
-        let mut begun = migration.begun();
         tokio::select! {
             biased;
-            () = stopped(stop.clone()) => begun.interrupted = true,
-            proved = proof::prove(&migration, &mut begun.lanes, stop, observer) => proved?,
+            () = stopped(stop) => outcome.interrupted = true,
+            proved = proof::prove(migration, &mut outcome.lanes, observer) => proved?,
         }
-        return Ok(Outcome { elapsed: started.elapsed(), ..begun });
+        return Ok(());
     }
     let opening = Opening {
         holder: migration.choices.holder.clone(),
@@ -203,23 +209,49 @@ pub async fn run(
     let mut news = |news: state::News| observer.step(Step::Lock(&news));
     let opened = tokio::select! {
         biased;
-        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..migration.begun() }),
+        () = stopped(stop.clone()) => {
+            outcome.interrupted = true;
+            return Ok(());
+        }
         opened = Store::open(migration.target, migration.name, opening, &mut news) => opened,
     };
     let store = opened.map_err(MigrateError::State)?;
-    let told = tokio::select! {
-        biased;
-        lost = store.keep() => Err(MigrateError::State(lost)),
-        told = story(&migration, &store, stop, observer) => told,
-    };
+    let told = locked(migration, &store, stop, observer, outcome).await;
     store.close().await;
-    told.map(|outcome| Outcome { elapsed: started.elapsed(), ..outcome })
+    told
 }
 
 /// Ends when the run is to stop.
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
+async fn stopped<T: PartialOrd + Default>(mut stop: watch::Receiver<T>) {
+    if stop.wait_for(|stop| *stop > T::default()).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Tells the story for as long as the lock is held and nobody stops it. Even then it tells what became of the lanes.
+async fn locked(
+    migration: &Migration<'_>,
+    store: &Store,
+    mut stop: watch::Receiver<Stop>,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<(), MigrateError> {
+    let (halt, halted) = watch::channel(false);
+    let mut story = pin!(story(migration, store, halted, observer, outcome));
+    let mut keep = pin!(store.keep());
+    let (mut asked, mut lost) = (Stop::GoOn, None);
+    loop {
+        tokio::select! {
+            biased;
+            error = &mut keep, if lost.is_none() && asked < Stop::AtOnce => lost = Some(error),
+            Ok(()) = async { stop.wait_for(|stop| *stop > asked).await.map(|stop| asked = *stop) } => {
+                if asked == Stop::AtOnce {
+                    store.abandon();
+                }
+            }
+            told = &mut story => return lost.map_or(told, |lost| Err(MigrateError::State(lost))),
+        }
+        halt.send_replace(true);
     }
 }
 
@@ -229,15 +261,18 @@ async fn story(
     store: &Store,
     stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
-) -> Result<Outcome, MigrateError> {
+    outcome: &mut Outcome,
+) -> Result<(), MigrateError> {
     let prepared = tokio::select! {
         biased;
-        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..migration.begun() }),
+        () = stopped(stop.clone()) => {
+            outcome.interrupted = true;
+            return Ok(());
+        }
         prepared = prepare(migration, store, observer) => prepared?,
     };
     let Prepared { mut checkpoints, resumed, warnings } = prepared;
     let copies = copy(migration, store, &mut checkpoints, &resumed, stop.clone(), observer).await;
-    let mut outcome = migration.outcome();
     outcome.warnings.extend(warnings);
     outcome.warnings.extend(copy_warnings(&copies));
     for lane in &copies.lanes {
@@ -253,14 +288,14 @@ async fn story(
     }
     outcome.interrupted = *stop.borrow() || outcome.lanes.iter().any(|lane| lane.end == LaneEnd::Stopped);
     if outcome.interrupted {
-        return Ok(outcome);
+        return Ok(());
     }
     tokio::select! {
         biased;
-        () = stopped(stop.clone()) => outcome.interrupted = true,
-        ended = conclude(migration, store, observer, stop, &mut outcome, checkpoints) => ended?,
+        () = stopped(stop) => outcome.interrupted = true,
+        ended = conclude(migration, store, observer, outcome, checkpoints) => ended?,
     }
-    Ok(outcome)
+    Ok(())
 }
 
 /// What is known before the copy begins.
@@ -382,12 +417,11 @@ async fn conclude(
     migration: &Migration<'_>,
     store: &Store,
     observer: &mut dyn Observer,
-    stop: watch::Receiver<bool>,
     outcome: &mut Outcome,
     mut checkpoints: Recorded,
 ) -> Result<(), MigrateError> {
     observer.step(Step::Verifying(migration.choices.verify));
-    proof::prove(migration, &mut outcome.lanes, stop, observer).await?;
+    proof::prove(migration, &mut outcome.lanes, observer).await?;
     outcome.warnings.extend(finish_topics(migration, &checkpoints, &outcome.lanes).await);
     if !migration.choices.translate_offsets {
         return Ok(());

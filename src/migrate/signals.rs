@@ -13,6 +13,18 @@ pub enum Signal {
     Terminate,
 }
 
+/// What a run is told about its end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Stop {
+    /// Nothing: it goes on to its end.
+    #[default]
+    GoOn,
+    /// It begins nothing new, takes the answers that are owed, and stores where it is.
+    Cleanly,
+    /// It waits for nothing any more.
+    AtOnce,
+}
+
 /// Catches SIGINT and SIGTERM from its making on, and keeps SIGHUP from ending the process.
 #[derive(Debug)]
 pub struct Signals {

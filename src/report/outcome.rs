@@ -187,6 +187,7 @@ mod tests {
             warnings: Vec::new(),
             elapsed,
             interrupted: false,
+            failure: None,
             nothing_to_do: false,
         })
     }

@@ -222,6 +222,16 @@ impl Store {
         }
     }
 
+    /// Ends it here and now, without giving the lock back: that is left to the session's end.
+    pub fn abandon(&self) {
+        self.end(StoreError::Closed { name: self.0.lock.name.clone() });
+    }
+
+    /// Whether it has ended: nothing is stored any more.
+    pub fn has_ended(&self) -> bool {
+        self.0.ended.get().is_some()
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
