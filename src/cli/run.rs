@@ -132,7 +132,13 @@ fn tell(common: &Common, outcome: &Outcome, report: Option<ReportFile>, log: Opt
     }
     match common.output {
         Output::Text => streams::result(&format_args!("\n{text}"))?,
-        Output::Json if outcome.ended() == Ended::Done => streams::document(&RunDoc::from(outcome))?,
+        Output::Json if outcome.ended() == Ended::Done => {
+            // The document only shows what there is.
+            if outcome.nothing_to_do && !common.quiet {
+                streams::say(&outcome::headline(outcome));
+            }
+            streams::document(&RunDoc::from(outcome))?;
+        }
         Output::Json => {}
     }
     if let Err(error) = kept {

@@ -197,7 +197,7 @@ async fn work(
         tokio::select! {
             biased;
             () = stopped(stop) => outcome.interrupted = true,
-            proved = proof::prove(migration, &mut outcome.lanes, observer) => proved?,
+            proved = repeat(migration, observer, outcome) => proved?,
         }
         return Ok(());
     }
@@ -219,6 +219,20 @@ async fn work(
     let told = locked(migration, &store, stop, observer, outcome).await;
     store.close().await;
     told
+}
+
+/// Looks at what an earlier run has done, and writes nothing.
+async fn repeat(
+    migration: &Migration<'_>,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<(), MigrateError> {
+    proof::prove(migration, &mut outcome.lanes, observer).await?;
+    if migration.choices.translate_offsets {
+        let moved = moved(migration, &migration.recorded, &outcome.lanes);
+        outcome.groups = groups::stand(migration.source, migration.target, migration.plan.groups(), moved).await;
+    }
+    Ok(())
 }
 
 /// Ends when the run is to stop.
@@ -427,17 +441,11 @@ async fn conclude(
         return Ok(());
     }
     observer.step(Step::Groups(migration.plan.groups().len()));
-    let proved: BTreeSet<&TopicPartition> =
-        outcome.lanes.iter().filter(|lane| lane.verified.is_some()).map(|lane| &lane.at).collect();
-    let moved = migration.plan.partitions().iter().filter_map(|lane| {
-        let checkpoint = checkpoints.get(&lane.at)?;
-        Some(Moved::new(checkpoint, lane, checkpoint.span.is_empty() || proved.contains(&lane.at)))
-    });
     let (ended, warnings) = groups::commit(
         migration.source,
         migration.target,
         migration.plan.groups(),
-        moved.collect(),
+        moved(migration, &checkpoints, &outcome.lanes),
         migration.choices.overwrite_offsets,
     )
     .await;
@@ -450,6 +458,17 @@ async fn conclude(
         store.commit(vec![entry]).await.map_err(MigrateError::State)?;
     }
     Ok(())
+}
+
+/// The partitions that groups may go on in.
+fn moved(migration: &Migration<'_>, checkpoints: &Recorded, lanes: &[LaneOutcome]) -> Vec<Moved> {
+    let proved: BTreeSet<&TopicPartition> =
+        lanes.iter().filter(|lane| lane.verified.is_some()).map(|lane| &lane.at).collect();
+    let moved = migration.plan.partitions().iter().filter_map(|lane| {
+        let checkpoint = checkpoints.get(&lane.at)?;
+        Some(Moved::new(checkpoint, lane, checkpoint.span.is_empty() || proved.contains(&lane.at)))
+    });
+    moved.collect()
 }
 
 /// Sets what created topics get once they are filled: a topic that stamps its own time would have replaced the records'.
