@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::choices::Choices;
 use super::error::MigrateError;
 use super::observer::{Observer, Step};
 use super::outcome::LaneOutcome;
-use super::run::{Choices, Migration};
+use super::run::Migration;
 use crate::cluster::Cluster;
 use crate::copy::{self, LaneEnd};
 use crate::kafka::TopicPartition;

@@ -9,67 +9,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Recorded};
+use super::choices::Choices;
 use super::error::MigrateError;
+use super::groups::{self, Print};
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
 use super::signals::Stop;
-use super::{groups, prepare, proof};
-use crate::batch::Codec;
+use super::{prepare, proof};
 use crate::cluster::Cluster;
-use crate::config::Settings;
-use crate::copy::{Books, Copies, Engine, LaneEnd, LaneSetup, Limits};
-use crate::kafka::{Span, TopicName, TopicPartition};
-use crate::offsets::Moved;
+use crate::copy::{Books, Copies, Engine, LaneEnd, LaneSetup};
+use crate::kafka::{Offset, Span, TopicName, TopicPartition};
+use crate::offsets::{Moved, Outcome as GroupOutcome, Replaces};
 use crate::plan::{Permit, Plan, Warning, WarningCode};
-use crate::state::{self, BootClock, Clock, Holder, Opening, Store};
+use crate::state::{self, Opening, Store};
 use crate::topics::{self, LeftOutBecause, Mirrored};
-use crate::verify::Level;
-
-/// What the operator decided about the copy, beside what the plan says.
-#[derive(Clone, Debug)]
-pub struct Choices {
-    /// What the copy may use.
-    pub limits: Limits,
-    /// The codec in place of one that the target can't store; `None`: a partition stops in front of such a batch.
-    pub recompress: Option<Codec>,
-    /// Whether corrupt batches are left out instead of stopping their partition.
-    pub skip_corrupt: bool,
-    /// How long a request of a dead process may still land.
-    pub late_bound: Duration,
-    /// Whether the groups' offsets are committed on the target.
-    pub translate_offsets: bool,
-    /// Whether commits that others made on the target are replaced.
-    pub overwrite_offsets: bool,
-    /// Whether recorded ends give way to today's.
-    pub extend: bool,
-    /// Whether another process that runs this migration is fenced.
-    pub take_over: bool,
-    /// How closely both sides are compared afterwards.
-    pub verify: Level,
-    /// Who runs it.
-    pub holder: Holder,
-    /// The clock that the lock is held by.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Choices {
-    /// What the settings say, for this process.
-    pub fn new(settings: &Settings, holder: Holder) -> Self {
-        Self {
-            limits: Limits { memory: settings.memory, rate: settings.rate.map(Into::into) },
-            recompress: settings.topics.recompress.map(Codec::from),
-            skip_corrupt: settings.skip_corrupt,
-            late_bound: settings.late_bound,
-            translate_offsets: settings.translate_offsets,
-            overwrite_offsets: settings.overwrite_offsets,
-            extend: false,
-            take_over: false,
-            verify: settings.verify.into(),
-            holder,
-            clock: Arc::new(BootClock),
-        }
-    }
-}
 
 /// A run that may start.
 #[derive(Clone, Debug)]
@@ -107,7 +60,7 @@ impl<'a> Migration<'a> {
         let recorded = recall(&reading.state, &fallback)?;
         let agenda = Agenda::new(plan, recorded.clone(), choices.extend).map_err(MigrateError::Refused)?;
         // An extension looks at the groups again: they may have read on where nothing came in.
-        let done = agenda.is_resumed() && agenda.is_finished() && groups_are_done(&agenda.recorded, plan, &choices);
+        let done = agenda.is_finished() && groups_are_done(&agenda.recorded, plan, &choices);
         let finished = done && !choices.extend;
         match plan.refusals_besides(permits, |at| recorded.contains_key(at)) {
             refusals if refusals.is_empty() || finished => {
@@ -172,10 +125,20 @@ fn recall(stored: &state::State, fallback: &Recorded) -> Result<Recorded, Migrat
     Ok(recorded)
 }
 
-/// Whether the offsets of all groups of the plan were committed.
+/// Whether the migration came to its end with the offsets of all groups of the plan, and without commits in place that are
+/// to be replaced now.
 fn groups_are_done(recorded: &Recorded, plan: &Plan, choices: &Choices) -> bool {
-    let done = recorded.values().find_map(|checkpoint| checkpoint.groups);
-    !choices.translate_offsets || done == Some(groups::print(plan.groups()))
+    let print = |kept| Print::of(plan.groups(), kept);
+    let done = |ended| {
+        let with_groups = print(false).is(ended) || print(true).is(ended) && !choices.overwrite_offsets;
+        !choices.translate_offsets || with_groups
+    };
+    ended(recorded).is_some_and(done)
+}
+
+/// How the migration came to its end, if it did.
+fn ended(recorded: &Recorded) -> Option<u32> {
+    recorded.values().find_map(|checkpoint| checkpoint.groups)
 }
 
 /// Moves what the plan says, as far as `stop` lets it. Whatever keeps it from its end is part of the [`Outcome`], with what
@@ -285,7 +248,7 @@ async fn story(
         }
         prepared = prepare(migration, store, observer) => prepared?,
     };
-    let Prepared { mut checkpoints, resumed, warnings } = prepared;
+    let Prepared { mut checkpoints, resumed, told, warnings } = prepared;
     let copies = copy(migration, store, &mut checkpoints, &resumed, stop.clone(), observer).await;
     outcome.warnings.extend(warnings);
     outcome.warnings.extend(copy_warnings(&copies));
@@ -296,6 +259,9 @@ async fn story(
         copies.lanes.into_iter().map(|lane| (lane.at.clone(), LaneOutcome::from(lane))).collect();
     let lane = |lane: LaneOutcome| copied.remove(&lane.at).unwrap_or(lane);
     outcome.lanes = lanes_of(&checkpoints).into_iter().map(lane).collect();
+    for lane in &mut outcome.lanes {
+        lane.told = told.get(&lane.at).copied();
+    }
     outcome.idle = idle_of(&checkpoints);
     if let Some(error) = copies.unstored {
         return Err(MigrateError::State(error));
@@ -316,6 +282,8 @@ async fn story(
 struct Prepared {
     checkpoints: Recorded,
     resumed: BTreeSet<TopicPartition>,
+    /// The source offsets up to which a run that came to its end has told what was lost.
+    told: BTreeMap<TopicPartition, Offset>,
     warnings: Vec<Warning>,
 }
 
@@ -344,6 +312,13 @@ async fn prepare(
     let mut changed = agenda.extended;
     let mut checkpoints = agenda.recorded;
     changed.extend(from_report);
+    let mut told = BTreeMap::new();
+    if ended(&checkpoints).is_some() {
+        told.extend(checkpoints.iter().map(|(at, checkpoint)| (at.clone(), checkpoint.next)));
+    }
+    // From here on the end is ahead again.
+    let first = checkpoints.iter_mut().filter_map(|(at, checkpoint)| checkpoint.groups.take().map(|_| at.clone()));
+    changed.extend(first);
     for lane in &agenda.new {
         let end = *ends.get(&lane.at).ok_or_else(|| MigrateError::NoTargetEnd { at: lane.at.clone() })?;
         let id = ids.get(&lane.at.topic).copied();
@@ -351,7 +326,7 @@ async fn prepare(
         changed.insert(lane.at.clone());
     }
     prepare::record(migration, store, &mut checkpoints, &changed).await?;
-    Ok(Prepared { checkpoints, resumed, warnings })
+    Ok(Prepared { checkpoints, resumed, told, warnings })
 }
 
 async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Vec<Mirrored>, MigrateError> {
@@ -432,13 +407,13 @@ async fn conclude(
     store: &Store,
     observer: &mut dyn Observer,
     outcome: &mut Outcome,
-    mut checkpoints: Recorded,
+    checkpoints: Recorded,
 ) -> Result<(), MigrateError> {
     observer.step(Step::Verifying(migration.choices.verify));
     proof::prove(migration, &mut outcome.lanes, observer).await?;
     outcome.warnings.extend(finish_topics(migration, &checkpoints, &outcome.lanes).await);
     if !migration.choices.translate_offsets {
-        return Ok(());
+        return end(migration, store, outcome, checkpoints, Print::NONE).await;
     }
     observer.step(Step::Groups(migration.plan.groups().len()));
     let (ended, warnings) = groups::commit(
@@ -446,14 +421,27 @@ async fn conclude(
         migration.target,
         migration.plan.groups(),
         moved(migration, &checkpoints, &outcome.lanes),
-        migration.choices.overwrite_offsets,
+        Replaces { own: migration.choices.extend, others: migration.choices.overwrite_offsets },
     )
     .await;
     outcome.warnings.extend(warnings);
     outcome.groups = ended;
-    let done = outcome.groups.iter().all(|ended| !ended.outcome.is_refusal());
+    let kept = outcome.groups.iter().any(|ended| ended.outcome == GroupOutcome::Kept);
+    end(migration, store, outcome, checkpoints, Print::of(migration.plan.groups(), kept)).await
+}
+
+/// Remembers that nothing is left to do, if that is so.
+async fn end(
+    migration: &Migration<'_>,
+    store: &Store,
+    outcome: &Outcome,
+    mut checkpoints: Recorded,
+    print: Print,
+) -> Result<(), MigrateError> {
+    let done = outcome.lanes.iter().all(|lane| lane.verified.is_some())
+        && outcome.groups.iter().all(|ended| !ended.outcome.is_refusal());
     if done && let Some((at, first)) = checkpoints.iter_mut().next() {
-        first.groups = Some(groups::print(migration.plan.groups()));
+        first.groups = Some(print.get());
         let entry = first.entry(at, migration.now_ms, &migration.choices.holder.host);
         store.commit(vec![entry]).await.map_err(MigrateError::State)?;
     }

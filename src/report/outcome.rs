@@ -171,6 +171,7 @@ mod tests {
             verified,
             difference: None,
             before: false,
+            told: None,
         }
     }
 
