@@ -40,6 +40,9 @@ const OBSERVE_EVERY: Duration = Duration::from_millis(200);
 /// this is clearly less than the two seconds in which a run that was told to stop has ended.
 const LAST_ANSWERS: Duration = Duration::from_millis(1_100);
 
+/// For how long a topic of the source may be unknown to brokers that have just started, or lag behind.
+const METADATA_LAG: Duration = Duration::from_secs(5);
+
 /// How often it is looked whether records may be sent again, while the lock is in doubt.
 const LOCKED_OUT: Duration = Duration::from_millis(100);
 

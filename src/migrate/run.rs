@@ -17,7 +17,7 @@ use super::outcome::{LaneOutcome, Outcome};
 use super::signals::Stop;
 use super::{prepare, proof};
 use crate::cluster::Cluster;
-use crate::copy::{Books, Copies, Engine, LaneEnd, LaneSetup};
+use crate::copy::{Books, Copies, Engine, LaneEnd, LaneProblem, LaneSetup};
 use crate::kafka::{Offset, Span, TopicName, TopicPartition};
 use crate::offsets::{Moved, Outcome as GroupOutcome, Replaces};
 use crate::plan::{Permit, Plan, Warning, WarningCode};
@@ -393,12 +393,18 @@ fn copy_warnings(copies: &Copies) -> Vec<Warning> {
             Warning::new(WarningCode::PlanChanged, message).at(&lane.at)
         })
     });
+    let gone = copies.lanes.iter().filter_map(|lane| match &lane.end {
+        LaneEnd::Failed(problem @ LaneProblem::NoTopic { .. }) => {
+            Some(Warning::new(WarningCode::TopicMissing, problem.to_string()).at(&lane.at))
+        }
+        _ => None,
+    });
     let unstamped = (copies.stamps_kept == Some(false)).then(|| {
         let message =
             "the target drops the producer's stamps: batches went one at a time, and only offsets tell what is there";
         Warning::new(WarningCode::StampsNotKept, message)
     });
-    truncated.chain(recut).chain(unstamped).collect()
+    truncated.chain(recut).chain(gone).chain(unstamped).collect()
 }
 
 /// Proves what was copied, lets the groups go on, and finishes the topics.

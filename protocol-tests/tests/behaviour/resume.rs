@@ -4,11 +4,12 @@ use std::thread;
 use std::time::Duration;
 
 use protocol_tests::lab::hand::Writing;
+use protocol_tests::lab::kferry::Outcome;
 use protocol_tests::lab::record::Fill;
 use protocol_tests::lab::{Lab, Scenario, Topic, Version, wait};
 use protocol_tests::on_a_pair;
 
-use super::plan::{V0_11, partition, recent};
+use super::plan::{V0_11, partition, recent, records};
 use super::slow::{PARTITIONS, Shape, Slow, is_told_alike};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -19,6 +20,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     // DeleteGroups came with 1.1.
     let with_groups = on_a_pair!["resume": a_state_that_is_gone_is_taken_from_the_report];
     on_a_pair!["resume":
+        a_source_topic_that_is_deleted_meanwhile_is_told_soon_and_others_go_on,
+        a_source_topic_that_is_gone_before_a_run_goes_on_is_told_at_once,
         a_process_that_is_killed_again_and_again_leaves_every_record_once_and_in_order,
         a_process_that_writes_old_records_and_is_killed_leaves_every_record_once_and_in_order,
         a_terminated_run_is_gone_on_with_from_another_host,
@@ -170,6 +173,45 @@ fn a_target_topic_that_was_made_anew_is_refused_or_begun_anew(lab: &Lab<'_>) {
         assert!(outcome.stderr.contains("was deleted and made again since"), "{outcome}");
         assert_eq!(lab.target.bounds(&slow.topic, 0), (0, 0));
     }
+}
+
+fn a_source_topic_that_is_deleted_meanwhile_is_told_soon_and_others_go_on(lab: &Lab<'_>) {
+    let slow = slow(lab, "removed", recent());
+    let other = lab.source.new_topic("stays", 1, &[]);
+    lab.source.write(&other, 0, &records(200));
+    lab.source.commit(&slow.group, &other, 0, 0);
+    let running = slow.taking(8).args(["--topic", &other.name]).start();
+    slow.has_begun();
+    lab.source.delete_topic(&slow.topic);
+    let limit = wait::Deadline::after(Duration::from_secs(60));
+    let outcome = running.wait().expect_code(1);
+    assert!(!limit.passed(), "{outcome}");
+    is_gone(&slow, &outcome);
+    assert_eq!(lab.target.bounds(&other, 0), (0, 200));
+}
+
+fn a_source_topic_that_is_gone_before_a_run_goes_on_is_told_at_once(lab: &Lab<'_>) {
+    let slow = slow(lab, "gone", recent());
+    let running = slow.taking(4).start();
+    slow.has_begun();
+    running.signal("TERM");
+    running.wait().expect_code(143);
+    lab.source.delete_topic(&slow.topic);
+    let outcome = slow.call().run().expect_code(1);
+    is_gone(&slow, &outcome);
+    let seconds = outcome.json()["seconds"].as_f64().expect("seconds");
+    assert!(seconds < 5.0, "it was looked for again: {outcome}");
+}
+
+#[track_caller]
+fn is_gone(slow: &Slow<'_>, outcome: &Outcome) {
+    let last = outcome.stderr.lines().last().unwrap_or_default();
+    let topic = format!("error: {}/", slow.topic.name);
+    assert!(last.starts_with(&topic) && last.contains("the topic no longer exists on the source"), "{outcome}");
+    let result = outcome.json();
+    assert_eq!(result["outcome"], "failed", "{result:#}");
+    let warnings = result["warnings"].as_array().expect("warnings");
+    assert!(warnings.iter().any(|warning| warning["code"] == "topic_missing"), "{result:#}");
 }
 
 fn a_state_that_is_gone_is_taken_from_the_report(lab: &Lab<'_>) {
