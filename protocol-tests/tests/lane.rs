@@ -89,6 +89,7 @@ fn lane(case: &Case) -> Lane {
             epoch: ProducerEpoch(EPOCH),
             origin: -i64::from(case.first_sequence),
         },
+        surveyed: true,
         resumed: false,
         marks: Vec::new(),
         late_bound: Duration::ZERO,

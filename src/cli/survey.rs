@@ -32,12 +32,12 @@ impl Surveyed {
         );
         let (source, target) = (source?, target?);
         let rules = Rules::from(settings);
-        let seen = survey(
+        let seen = Box::pin(survey(
             Reached { cluster: &source, endpoint: &settings.source },
             Reached { cluster: &target, endpoint: &settings.target },
             &rules,
             Timestamp::now().as_millisecond(),
-        );
+        ));
         let plan = plan(&seen.await?, &rules);
         Ok(Self { source, target, plan })
     }

@@ -142,8 +142,7 @@ pub(super) fn is_told_alike(outcome: &Outcome, word: &str) {
     for field in ["outcome", "error", "partitions"] {
         assert_eq!(said[field], kept[field], "{field}");
     }
-    let written =
-        PARTITIONS.into_iter().filter_map(|number| said["partitions"][number as usize]["records_written"].as_i64());
+    let written = PARTITIONS.filter_map(|number| said["partitions"][number as usize]["records_written"].as_i64());
     assert!(written.sum::<i64>() > 0, "{said:#}");
 }
 
