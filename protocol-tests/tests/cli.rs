@@ -2,8 +2,10 @@
 //! mistake has one exit code and one last line on stderr that says what, where, and what to type next.
 #![allow(clippy::expect_used, clippy::panic, reason = "all of this file is tests and their helpers")]
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -14,6 +16,7 @@ use protocol_tests::broker::{Embedded, Version};
 use protocol_tests::example;
 use protocol_tests::lab::kferry::{Call, Kferry, Outcome};
 use protocol_tests::lab::probe::Client;
+use rustix::pty::OpenptFlags;
 use serde_json::json;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_kferry-under-test");
@@ -272,21 +275,71 @@ fn the_first_address_that_answers_is_enough_and_each_that_does_not_is_named() {
 }
 
 #[test]
-fn a_verification_that_waits_for_an_answer_ends_at_once_when_it_is_told_to() {
+fn a_command_that_waits_for_an_answer_ends_at_once_when_it_is_told_to() {
     let (called, calls) = mpsc::channel();
-    let source = port(move |stream| {
+    let target = port(move |stream| {
         std::mem::forget(stream);
         called.send(()).expect("the test");
     });
-    let target = port(std::mem::forget);
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let call = kferry(&["verify", "--source", &source, "--target", &target, "--output", "json"]);
-        let running = call.within(Duration::from_secs(2)).start();
-        calls.recv_timeout(Duration::from_secs(30)).expect("a connection");
-        running.signal(signal);
-        let outcome = running.wait().expect_code(code);
-        assert_eq!(outcome.json()["outcome"], "stopped", "{outcome}");
+    let source = port(std::mem::forget);
+    let commands = ["plan", "run --yes", "verify", "status"].map(|words| words.split(' '));
+    for command in commands {
+        for (signal, name, code) in [("INT", "SIGINT", 130), ("TERM", "SIGTERM", 143)] {
+            let call = kferry(&command.clone().collect::<Vec<_>>());
+            let call = call.args(["--source", &source, "--target", &target, "--output", "json"]);
+            let running = call.within(Duration::from_secs(2)).start();
+            calls.recv_timeout(Duration::from_secs(30)).expect("a connection");
+            running.signal(signal);
+            let outcome = running.wait().expect_code(code);
+            let document = outcome.json();
+            match command.clone().next() {
+                Some("run" | "verify") => assert_eq!(document["outcome"], "stopped", "{outcome}"),
+                _ => assert_eq!(document["error"], format!("stopped by {name}, nothing was written"), "{outcome}"),
+            }
+            let last = said_last(&outcome);
+            assert!(
+                last.starts_with(&format!("error: stopped by {name}")) && last.contains("(next: kferry "),
+                "{last}"
+            );
+        }
     }
+}
+
+#[test]
+fn a_signal_at_the_question_ends_the_run() {
+    let (_source, target, flags) = clusters();
+    let (mut terminal, inside) = terminal();
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--no-log", "--output", "json"]).args(&flags).stdout(Stdio::piped());
+    command.stdin(inside.try_clone().expect("a terminal")).stderr(inside);
+    let process = command.spawn().expect("the program");
+    drop(command); // and with it the terminal's inside
+    let mut shown = Vec::new();
+    while !shown.ends_with(b"Proceed? [y/N] ") {
+        let mut byte = [0];
+        terminal.read_exact(&mut byte).expect("the question");
+        shown.extend(byte);
+    }
+    let sent = Command::new("kill").args(["-INT", &process.id().to_string()]).status().expect("kill");
+    assert!(sent.success());
+    let ended = process.wait_with_output().expect("its end");
+    let mut rest = Vec::new();
+    let _ = terminal.read_to_end(&mut rest); // the end of a terminal is an error
+    let rest = String::from_utf8_lossy(&rest);
+    assert_eq!(ended.status.code(), Some(130), "{rest}");
+    let document: serde_json::Value = serde_json::from_slice(&ended.stdout).expect("a document");
+    assert_eq!(document["outcome"], "stopped");
+    assert!(rest.starts_with("\r\nerror: stopped by SIGINT, nothing was written (next: kferry run "), "{rest:?}");
+    assert!(target.with_core(|core| !core.topics.contains_key("test3")), "nothing was written");
+}
+
+/// A terminal, from the side of the person and from that of the program.
+fn terminal() -> (File, OwnedFd) {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let person = rustix::pty::openpt(flags).expect("a terminal");
+    rustix::pty::unlockpt(&person).expect("a terminal");
+    let program = rustix::pty::ioctl_tiocgptpeer(&person, flags).expect("its other side");
+    (person.into(), program)
 }
 
 #[test]

@@ -46,6 +46,14 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// The last signal that a run was told to stop by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Caught {
+    pub(super) signal: Signal,
+    /// Whether it was not the first one: nobody waited for the answers.
+    pub(super) again: bool,
+}
+
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
@@ -63,16 +71,16 @@ pub(super) enum Failure {
     Report(#[from] ReportError),
     /// The run came to an end that is not `done`, and perhaps was asked to.
     #[error("{}", ended(.0, *.1))]
-    Ended(Box<Outcome>, Option<Signal>),
+    Ended(Box<Outcome>, Option<Caught>),
     /// What was moved is not known, so that it can't be verified.
     #[error(transparent)]
     Claim(#[from] ClaimError),
     /// A verification came to an end that is not `done`, and perhaps was asked to.
     #[error("{}", unverified(.0, *.1))]
     Verified(Box<Verified>, Option<Signal>),
-    /// A second signal: nobody waited for the answers.
-    #[error("stopped at once by {}: what was on its way may have arrived or not", name(*.0))]
-    Abandoned(Signal),
+    /// A signal came before anything was written.
+    #[error("stopped by {}, nothing was written", name(*.0))]
+    Stopped(Signal),
     /// Nobody can be asked whether to go on.
     #[error("this is not a terminal, so nobody can be asked whether to proceed: add --yes; nothing was written")]
     NeedsYes,
@@ -90,6 +98,12 @@ pub(super) enum Failure {
     Stdout(io::Error),
 }
 
+impl From<Signal> for Failure {
+    fn from(signal: Signal) -> Self {
+        Self::Stopped(signal)
+    }
+}
+
 fn advice(error: &ClusterError) -> String {
     error.advice().map_or_else(String::new, |advice| format!("; {advice}"))
 }
@@ -101,10 +115,14 @@ const fn name(signal: Signal) -> &'static str {
     }
 }
 
-fn ended(outcome: &Outcome, caught: Option<Signal>) -> String {
+fn ended(outcome: &Outcome, caught: Option<Caught>) -> String {
     let records = Count(outcome.records());
     match (outcome.ended(), caught) {
-        (Ended::Stopped, Some(signal)) => {
+        (Ended::Stopped, Some(Caught { signal, again: true })) => {
+            let on_its_way = "what was on its way may have arrived or not";
+            format!("stopped at once by {}: {records} records are on the target; {on_its_way}", name(signal))
+        }
+        (Ended::Stopped, Some(Caught { signal, .. })) => {
             format!("stopped by {}: {records} records are on the target and stay", name(signal))
         }
         _ => outcome.problem().unwrap_or_else(|| format!("not finished: {records} records are on the target")),
@@ -167,9 +185,9 @@ const fn exit_of(ended: Ended, caught: Option<Signal>) -> Exit {
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Ended(outcome, caught) => exit_of(outcome.ended(), *caught),
+            Self::Ended(outcome, caught) => exit_of(outcome.ended(), caught.map(|caught| caught.signal)),
             Self::Verified(verified, caught) => exit_of(verified.ended(), *caught),
-            Self::Abandoned(signal) => exit_by(*signal),
+            Self::Stopped(signal) => exit_by(*signal),
             Self::Config(_) | Self::NeedsYes => Exit::Usage,
             Self::Cluster(_)
             | Self::Migrate(_)
@@ -186,6 +204,7 @@ impl Failure {
         match (command, self) {
             (Command::Plan(_) | Command::Status, _) => FailureDoc::Plan { version: 1, error: self.to_string() },
             (Command::Run(_), Self::Ended(outcome, _)) => FailureDoc::Run(Box::new(RunDoc::from(&**outcome))),
+            (Command::Run(_), Self::Stopped(_)) => FailureDoc::Run(Box::new(RunDoc::stopped(name))),
             (Command::Run(_), _) => FailureDoc::Run(Box::new(RunDoc::failed(name, self.to_string()))),
             (Command::Verify(_), Self::Verified(verified, _)) => {
                 FailureDoc::Verify(Box::new(VerifyDoc::from(&**verified)))

@@ -19,6 +19,7 @@ mod survey;
 mod verify;
 
 use crate::config::{self, Layer, Settings, Whereabouts, env, file};
+use crate::migrate::Signals;
 use args::{Command, CommandLine, Output};
 use exit::{Exit, Failure, FailureDoc};
 
@@ -54,13 +55,26 @@ fn misread(answer: &clap::Error) -> Exit {
 
 fn command(line: &CommandLine, layers: Vec<Layer>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start)?;
-    let common = &line.common;
-    match &line.command {
-        Command::Plan(args) => runtime.block_on(plan::plan(common, args, &Settings::resolve(layers)?)),
-        Command::Run(args) => runtime.block_on(run::run(common, args, &Settings::resolve(layers)?)),
-        Command::Verify(args) => runtime.block_on(verify::verify(common, args, &Settings::resolve(layers)?)),
-        Command::Status => runtime.block_on(status::status(common, &Whereabouts::resolve(layers)?)),
-    }
+    let ended = runtime.block_on(async {
+        // From here on a signal ends the command with its document and its last line.
+        let mut signals = Signals::new().map_err(Failure::Start)?;
+        let common = &line.common;
+        match &line.command {
+            Command::Plan(args) => {
+                let settings = Settings::resolve(layers)?;
+                signals.end(plan::plan(common, args, &settings)).await
+            }
+            Command::Run(args) => run::run(common, args, &Settings::resolve(layers)?, &mut signals).await,
+            Command::Verify(args) => verify::verify(common, args, &Settings::resolve(layers)?, &mut signals).await,
+            Command::Status => {
+                let whereabouts = Whereabouts::resolve(layers)?;
+                signals.end(status::status(common, &whereabouts)).await
+            }
+        }
+    });
+    // A name that is still being looked up must not keep the process from ending.
+    runtime.shutdown_background();
+    ended
 }
 
 /// All that was said about the settings, the strongest layer first.

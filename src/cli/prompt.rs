@@ -1,9 +1,22 @@
 //! The one question that kferry asks.
 
 use std::io::{self, BufRead, Write};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+/// Asks the person at the terminal. Whoever waits for the answer may leave: a read can't be given up, so it has a thread of
+/// its own, which ends with the process.
+pub(super) async fn ask() -> io::Result<bool> {
+    let (answer, answered) = oneshot::channel();
+    // stderr is not locked meanwhile: what ends the process has something to say there.
+    let asking = move || answer.send(proceed(&mut io::stdin().lock(), &mut io::stderr()));
+    thread::Builder::new().spawn(asking)?;
+    answered.await.unwrap_or_else(|gone| Err(io::Error::other(gone)))
+}
 
 /// Asks on `screen` and reads one line from `keyboard`: only `y` or `yes` is a yes.
-pub(super) fn proceed(keyboard: &mut impl BufRead, screen: &mut impl Write) -> io::Result<bool> {
+fn proceed(keyboard: &mut impl BufRead, screen: &mut impl Write) -> io::Result<bool> {
     write!(screen, "Proceed? [y/N] ")?;
     screen.flush()?;
     let mut answer = String::new();

@@ -8,24 +8,29 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::args::{Common, Output, RunArgs};
-use super::exit::{Exit, Failure};
+use super::exit::{Caught, Exit, Failure};
 use super::survey::Surveyed;
 use super::{prompt, streams};
 use crate::config::Settings;
 use crate::copy::{Lanes, Progress};
-use crate::migrate::{self, Choices, Ended, Migration, Observer, Outcome, Signal, Signals, Step};
+use crate::migrate::{self, Choices, Ended, Migration, Observer, Outcome, Recorded, Signals, Step, Stop};
 use crate::plan::Permit;
 use crate::report::json::run::RunDoc;
 use crate::report::{ReportFile, Screen, TextLog, outcome};
 use crate::state::Holder;
 
-pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) -> Result<Exit, Failure> {
+pub(super) async fn run(
+    common: &Common,
+    args: &RunArgs,
+    settings: &Settings,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
     // Before any cluster is asked: a job without a terminal must not wait for an answer that can't come.
     let asks = io::stdin().is_terminal() && io::stderr().is_terminal();
     if !args.yes && !asks {
         return Err(Failure::NeedsYes);
     }
-    let surveyed = Surveyed::new(settings).await?;
+    let surveyed = signals.end(Surveyed::new(settings)).await?;
     let report = args.report.as_deref().map(|file| ReportFile::open(file, settings.name.as_str(), &surveyed.plan));
     let (report, fallback) = report.transpose()?.unzip();
     let log = if args.no_log { None } else { surveyed.log("run") };
@@ -34,28 +39,42 @@ pub(super) async fn run(common: &Common, args: &RunArgs, settings: &Settings) ->
         Output::Json => streams::show(&text),
         Output::Text => streams::result(&text)?,
     }
-    let migration = Migration::new(
-        settings.name.as_str(),
-        (&surveyed.source, &surveyed.target),
-        &surveyed.plan,
-        &permits(args, settings),
-        (choices(args, settings), fallback.unwrap_or_default()),
-        Timestamp::now().as_millisecond(),
-    )
-    .await?;
-    if !args.yes
-        && !migration.is_idle()
-        && !prompt::proceed(&mut io::stdin().lock(), &mut io::stderr().lock()).map_err(Failure::Prompt)?
-    {
-        return Err(Failure::Declined);
+    let choices = (choices(args, settings), fallback.unwrap_or_default());
+    let migration = signals.end(begin(&surveyed, args, settings, choices)).await?;
+    if !args.yes && !migration.is_idle() {
+        let agreed = signals.end(agreed()).await;
+        if let Err(Failure::Stopped(_)) = agreed {
+            streams::say(""); // behind the question
+        }
+        agreed?;
     }
     let report = report.map(|place| place.begin(&migration)).transpose()?.flatten();
     let mut shown = Shown { screen: Screen::new(io::stderr().is_terminal(), common.quiet), report };
-    let (outcome, caught) = until_signalled(migration, &mut shown).await?;
+    let (outcome, caught) = until_signalled(migration, &mut shown, signals).await;
     tell(common, &outcome, shown.report, log)?;
     match outcome.ended() {
         Ended::Done => Ok(Exit::Done),
         _ => Err(Failure::Ended(Box::new(outcome), caught)),
+    }
+}
+
+async fn begin<'a>(
+    surveyed: &'a Surveyed,
+    args: &RunArgs,
+    settings: &'a Settings,
+    choices: (Choices, Recorded),
+) -> Result<Migration<'a>, Failure> {
+    let clusters = (&surveyed.source, &surveyed.target);
+    let (permits, now) = (permits(args, settings), Timestamp::now().as_millisecond());
+    Ok(Migration::new(settings.name.as_str(), clusters, &surveyed.plan, &permits, choices, now).await?)
+}
+
+/// Asks whether to go on.
+async fn agreed() -> Result<(), Failure> {
+    match prompt::ask().await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Declined),
+        Err(error) => Err(Failure::Prompt(error)),
     }
 }
 
@@ -77,22 +96,25 @@ fn permits(args: &RunArgs, settings: &Settings) -> BTreeSet<Permit> {
 }
 
 /// Runs the migration. The first signal lets it end cleanly, the second ends it where it stands.
-async fn until_signalled(migration: Migration<'_>, shown: &mut Shown) -> Result<(Outcome, Option<Signal>), Failure> {
-    let mut signals = Signals::new().map_err(Failure::Start)?;
-    let (stop, stopped) = watch::channel(false);
+async fn until_signalled(
+    migration: Migration<'_>,
+    shown: &mut Shown,
+    signals: &mut Signals,
+) -> (Outcome, Option<Caught>) {
+    let (stop, stopped) = watch::channel(Stop::GoOn);
     let mut running = pin!(migrate::run(migration, stopped, shown));
     let mut caught = None;
     loop {
         tokio::select! {
             biased;
-            ended = &mut running => return Ok((ended?, caught)),
+            outcome = &mut running => return (outcome, caught),
             signal = signals.next() => {
-                if caught.is_some() {
-                    return Err(Failure::Abandoned(signal));
+                let again = caught.is_some();
+                caught = Some(Caught { signal, again });
+                stop.send_replace(if again { Stop::AtOnce } else { Stop::Cleanly });
+                if !again {
+                    streams::say("stopping: waiting for the answers that are still owed (again to stop at once)");
                 }
-                caught = Some(signal);
-                stop.send_replace(true);
-                streams::say("stopping: waiting for the answers that are still owed (again to stop at once)");
             }
         }
     }
@@ -110,7 +132,13 @@ fn tell(common: &Common, outcome: &Outcome, report: Option<ReportFile>, log: Opt
     }
     match common.output {
         Output::Text => streams::result(&format_args!("\n{text}"))?,
-        Output::Json if outcome.ended() == Ended::Done => streams::document(&RunDoc::from(outcome))?,
+        Output::Json if outcome.ended() == Ended::Done => {
+            // The document only shows what there is.
+            if outcome.nothing_to_do && !common.quiet {
+                streams::say(&outcome::headline(outcome));
+            }
+            streams::document(&RunDoc::from(outcome))?;
+        }
         Output::Json => {}
     }
     if let Err(error) = kept {

@@ -69,10 +69,14 @@ struct Claims {
     lanes: Vec<(Extent, Vec<Skipped>)>,
 }
 
-pub(super) async fn verify(common: &Common, args: &VerifyArgs, settings: &Settings) -> Result<Exit, Failure> {
+pub(super) async fn verify(
+    common: &Common,
+    args: &VerifyArgs,
+    settings: &Settings,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
     let started = Instant::now();
     let level = Level::from(settings.verify);
-    let mut signals = Signals::new().map_err(Failure::Start)?;
     let empty = Claims { name: settings.name.to_string(), lanes: Vec::new() };
     let ready = tokio::select! {
         biased;

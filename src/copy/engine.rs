@@ -36,8 +36,12 @@ use tails::Tails;
 /// How often the observer is told.
 const OBSERVE_EVERY: Duration = Duration::from_millis(200);
 
-/// How long answers are waited for once the copy is to stop.
-const LAST_ANSWERS: Duration = Duration::from_millis(1_200);
+/// How long answers are waited for once the copy is to stop. With the time that leaving the migration's group may take
+/// this is clearly less than the two seconds in which a run that was told to stop has ended.
+const LAST_ANSWERS: Duration = Duration::from_millis(1_100);
+
+/// For how long a topic of the source may be unknown to brokers that have just started, or lag behind.
+const METADATA_LAG: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether records may be sent again, while the lock is in doubt.
 const LOCKED_OUT: Duration = Duration::from_millis(100);
@@ -219,10 +223,10 @@ impl Engine {
         Copies { lanes: copied, stamps_kept: self.tails.stamps_kept(), unstored: self.checkpoints.take_failure() }
     }
 
-    /// Whether nothing is left to do, or to wait for.
+    /// Whether nothing is left to do, to wait for, or that could be done.
     fn is_over(&self) -> bool {
         let late = self.deadline.is_some_and(|deadline| self.now() >= deadline);
-        (self.live == 0 && self.checkpoints.are_done()) || late
+        (self.live == 0 && self.checkpoints.are_done()) || late || self.checkpoints.have_ended()
     }
 
     fn next_wake(&self) -> Option<Duration> {

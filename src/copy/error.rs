@@ -48,6 +48,12 @@ pub enum LaneProblem {
         /// What the last attempt met.
         cause: String,
     },
+    /// The topic was deleted on the source.
+    #[error("cannot fetch from source offset {}: the topic no longer exists on the source", Count(.offset.get()))]
+    NoTopic {
+        /// The next offset that was to be read.
+        offset: Offset,
+    },
     /// The source answers without records although its log goes on.
     #[error("the source answers without records at offset {} although the plan's end is {}; tried {attempts} times", Count(.offset.get()), Count(.end.get()))]
     NoRecords {
@@ -137,6 +143,9 @@ impl LaneProblem {
             Self::Refused { code, bytes, .. } => (code, bytes),
             Self::FetchRefused { code: ErrorCode::TOPIC_AUTHORIZATION_FAILED, .. } => {
                 return Some("give this user Read and Describe on the source topic".to_owned());
+            }
+            Self::NoTopic { .. } => {
+                return Some("what was copied of it stays on the target; the rest is gone with the topic".to_owned());
             }
             Self::FetchRefused { .. } | Self::FetchFailed { .. } | Self::NoRecords { .. } => {
                 return Some("see to the source's brokers, then run again: it goes on from there".to_owned());

@@ -28,6 +28,8 @@ mod settling;
 mod storing;
 mod surface;
 
+use settling::Settling;
+
 pub use surface::{Action, Event, LaneEnd, LaneSetup, Truncation};
 
 /// A lane with fewer bytes than this waiting to be written asks for more, unless it is told otherwise.
@@ -42,16 +44,6 @@ enum Fetching {
     /// The lane went back since it asked: the answer is about something else.
     Overtaken,
     Until(Duration),
-}
-
-/// Where a lane stands with the question what is on the target.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Settling {
-    /// There is none.
-    Clear,
-    /// It must be asked, at this time or later.
-    Due(Duration),
-    Asked,
 }
 
 /// A checkpoint on its way.
@@ -149,7 +141,9 @@ impl Lane {
         match event {
             Event::Stored => self.stored(now),
             _ if self.finished => return,
-            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } => self.read(now, event),
+            Event::Fetched { .. } | Event::FetchRefused { .. } | Event::FetchLost { .. } | Event::NoTopic => {
+                self.read(now, event);
+            }
             Event::Produced(result) => self.produced(now, result),
             Event::Unsent => {
                 if let Some(batch) = self.writer.unsent() {
@@ -188,6 +182,10 @@ impl Lane {
             Event::Fetched { records, aborted, crowded } => self.fetched(records, aborted, crowded),
             Event::FetchRefused { code, log_start } => self.fetch_refused(now, code, log_start),
             Event::FetchLost { cause } => self.fetch_again(now, cause),
+            Event::NoTopic => {
+                self.fetching = Fetching::Idle;
+                self.reader.stop(LaneProblem::NoTopic { offset: self.reader.next() });
+            }
             _ => {}
         }
         let next = self.next_source();

@@ -1,6 +1,6 @@
 //! The requests that run beside the engine, each a task that ends in a [`Done`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::cluster::{
     Cluster, ClusterError, Connection, Edge, FetchAnswer, FetchPartition, FetchRequest, Isolation, Partition,
     ProduceAnswer, ProducePartition, ProduceRequest, Use,
 };
-use crate::kafka::{BrokerId, Offset, PartitionId, Side, TopicName, TopicPartition};
+use crate::kafka::{BrokerId, ErrorCode, Offset, PartitionId, Side, TopicName, TopicPartition};
 use crate::state::{Entry, Refusals, Store, StoreError};
 use crate::wire::{ApiKey, Rope};
 use tokio::time::timeout;
@@ -39,7 +39,15 @@ pub(super) enum Done {
     Settled { lanes: Vec<(usize, Result<Tail, String>)> },
     Stamped { lane: usize, tail: Option<Tail> },
     Stored { lanes: Vec<usize>, stored: Result<Refusals, StoreError> },
-    Leaders { side: Side, lanes: Vec<usize>, leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError> },
+    Leaders { side: Side, lanes: Vec<usize>, found: Result<Found, ClusterError> },
+}
+
+/// What a look-up of leaders found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) leaders: BTreeMap<TopicPartition, BrokerId>,
+    /// Topics that the broker does not know.
+    pub(super) unknown: BTreeSet<TopicName>,
 }
 
 /// The Fetch request for these partitions: so many bytes of each, and of all of them. Larger batches come all the same when
@@ -134,16 +142,20 @@ pub(super) async fn produce(
 }
 
 pub(super) async fn leaders(cluster: Cluster, side: Side, lanes: Vec<usize>, topics: Vec<TopicName>) -> Done {
-    let leaders = cluster.metadata(Some(&topics)).await.map(|topics| {
-        let partitions = topics.into_iter().flat_map(|(name, topic)| {
-            let led = move |(partition, known): (PartitionId, Partition)| {
+    let found = cluster.metadata(Some(&topics)).await.map(|topics| {
+        let mut found = Found::default();
+        for (name, topic) in topics {
+            if topic.error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION {
+                found.unknown.insert(name.clone());
+            }
+            let led = |(partition, known): (PartitionId, Partition)| {
                 Some((TopicPartition { topic: name.clone(), partition }, known.leader?))
             };
-            topic.partitions.into_iter().filter_map(led)
-        });
-        partitions.collect()
+            found.leaders.extend(topic.partitions.into_iter().filter_map(led));
+        }
+        found
     });
-    Done::Leaders { side, lanes, leaders }
+    Done::Leaders { side, lanes, found }
 }
 
 /// Asks where a lane's source log begins now.

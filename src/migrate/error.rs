@@ -1,4 +1,4 @@
-//! Why a run did not get as far as copying, or could not prove what it copied.
+//! What ends a run as a whole: before it copies, on the way, or before it is proved.
 
 use crate::cluster::ClusterError;
 use crate::kafka::TopicPartition;
@@ -6,7 +6,7 @@ use crate::plan::Refusal;
 use crate::state::{MetadataError, StoreError};
 use crate::topics::TopicsError;
 
-/// A run that ended without an outcome.
+/// Why a run ended early.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub enum MigrateError {
     /// The plan holds what a run must not do.

@@ -44,6 +44,30 @@ pub async fn commit(
     (outcomes, warnings)
 }
 
+/// Says where the groups of a finished migration stand, by group and partition; nothing is written. Left out is what no
+/// longer tells what became of it: a place that the source can't name any more, a commit that is gone from the target.
+pub(super) async fn stand(
+    source: &Cluster,
+    target: &Cluster,
+    groups: &[GroupPlan],
+    moved: Vec<Moved>,
+) -> Vec<GroupOutcome> {
+    let mut moved: BTreeMap<TopicPartition, Moved> =
+        moved.into_iter().map(|partition| (partition.at.clone(), partition)).collect();
+    let mut outcomes = Vec::new();
+    for groups in groups.chunks(TOGETHER) {
+        let mut seen = offsets::look(source, target, groups).await;
+        let uncounted = count(source, &seen, &mut moved).await;
+        for seen in &mut seen {
+            // Members would keep its offsets from being written.
+            seen.target.iter_mut().for_each(|(_, members)| *members = 0);
+            let settled = offsets::decide(seen, &moved, &uncounted, Replaces::default()).settled;
+            outcomes.extend(settled.into_iter().filter(|ended| !ended.outcome.is_refusal()));
+        }
+    }
+    outcomes
+}
+
 /// The groups whose offsets were committed, as the state remembers them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Print(u32);

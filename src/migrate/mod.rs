@@ -4,6 +4,7 @@
 //! lane's records must land, copy, prove, and say what came of it. What is shown on the way goes to an [`Observer`].
 
 mod agenda;
+mod choices;
 mod error;
 pub mod groups;
 mod observer;
@@ -15,9 +16,10 @@ mod signals;
 mod status;
 
 pub use agenda::Recorded;
+pub use choices::Choices;
 pub use error::MigrateError;
 pub use observer::{Observer, Step};
 pub use outcome::{Ended, LaneOutcome, Outcome};
-pub use run::{Choices, Migration, run};
-pub use signals::{Signal, Signals};
+pub use run::{Migration, run};
+pub use signals::{Signal, Signals, Stop};
 pub use status::{Activity, Status, done, status};

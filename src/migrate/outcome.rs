@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::error::MigrateError;
 use crate::copy::{Copied, LaneEnd, Tally};
 use crate::kafka::{Offset, Span, TopicPartition};
 use crate::offsets::{self, GroupOutcome};
@@ -114,7 +115,7 @@ impl LaneOutcome {
     }
 }
 
-/// The result of a run that got as far as copying.
+/// The result of a run that began.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outcome {
     /// The migration's name.
@@ -135,6 +136,8 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// Whether it was told to stop before its end.
     pub interrupted: bool,
+    /// What ended the run as a whole, or kept it from its proof.
+    pub failure: Option<MigrateError>,
     /// Whether there was nothing to do: everything had been done before, or there is nothing to move.
     pub nothing_to_do: bool,
 }
@@ -143,7 +146,9 @@ impl Outcome {
     /// How the run ended as a whole.
     pub fn ended(&self) -> Ended {
         let any = |test: fn(&LaneOutcome) -> bool| self.lanes.iter().any(test);
-        if self.nothing_to_do && !self.interrupted && !any(LaneOutcome::differs) {
+        if self.failure.is_some() {
+            Ended::Failed
+        } else if self.nothing_to_do && !self.interrupted && !any(LaneOutcome::differs) {
             Ended::Done
         } else if any(|lane| matches!(lane.end, LaneEnd::Failed(_))) {
             Ended::Failed
@@ -182,8 +187,12 @@ impl Outcome {
         self.lanes.iter().filter(|lane| lane.problem().is_some())
     }
 
-    /// The first problem and how many lanes share the fate.
+    /// What ended the run; or the first problem and how many lanes share the fate.
     pub fn problem(&self) -> Option<String> {
+        if let Some(failure) = &self.failure {
+            let advice = failure.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+            return Some(format!("{failure}{advice}"));
+        }
         let Some(first) = self.troubled().next().and_then(LaneOutcome::problem) else {
             return Some(format!("not every offset was committed: {}", offsets::problem(&self.groups)?));
         };

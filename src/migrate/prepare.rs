@@ -130,6 +130,7 @@ pub(super) async fn lanes(
                 host: migration.choices.holder.host.clone(),
                 ..checkpoint.clone()
             },
+            surveyed: migration.plan.partition(at).is_some(),
             resumed: resumed.contains(at),
             marks: marks(at),
             depth: if version < REMEMBERS_FIVE { 1 } else { DEPTH },

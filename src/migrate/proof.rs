@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
+use super::choices::Choices;
 use super::error::MigrateError;
 use super::observer::{Observer, Step};
 use super::outcome::LaneOutcome;
-use super::run::{Choices, Migration};
+use super::run::Migration;
 use crate::cluster::Cluster;
 use crate::copy::{self, LaneEnd};
 use crate::kafka::TopicPartition;
@@ -20,15 +21,16 @@ const REPLICATION: Duration = Duration::from_secs(60);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Compares what each copied lane claims with what the target holds, once all of that is replicated.
+/// Compares what each copied lane claims with what the target holds, once all of that is replicated. It may be dropped at any
+/// time.
 pub(super) async fn prove(
     migration: &Migration<'_>,
     lanes: &mut [LaneOutcome],
-    stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
 ) -> Result<(), MigrateError> {
     let copied = lanes.iter().filter(|lane| lane.end == LaneEnd::Copied);
     replicated(migration.target, copied.map(|lane| lane.at.clone()).collect()).await?;
+    let (_go_on, stop) = watch::channel(false);
     for (before, tail) in [(false, Tail::Ours), (true, Tail::Open)] {
         let mut lanes: Vec<&mut LaneOutcome> =
             lanes.iter_mut().filter(|lane| lane.end == LaneEnd::Copied && lane.before == before).collect();

@@ -1,6 +1,7 @@
 //! From a plan to its outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,67 +9,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::agenda::{Agenda, Recorded};
+use super::choices::Choices;
 use super::error::MigrateError;
 use super::groups::{self, Print};
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
+use super::signals::Stop;
 use super::{prepare, proof};
-use crate::batch::Codec;
 use crate::cluster::Cluster;
-use crate::config::Settings;
-use crate::copy::{Books, Copies, Engine, LaneEnd, LaneSetup, Limits};
+use crate::copy::{Books, Copies, Engine, LaneEnd, LaneProblem, LaneSetup};
 use crate::kafka::{Offset, Span, TopicName, TopicPartition};
 use crate::offsets::{Moved, Outcome as GroupOutcome, Replaces};
 use crate::plan::{Permit, Plan, Warning, WarningCode};
-use crate::state::{self, BootClock, Clock, Holder, Opening, Store};
+use crate::state::{self, Opening, Store};
 use crate::topics::{self, LeftOutBecause, Mirrored};
-use crate::verify::Level;
-
-/// What the operator decided about the copy, beside what the plan says.
-#[derive(Clone, Debug)]
-pub struct Choices {
-    /// What the copy may use.
-    pub limits: Limits,
-    /// The codec in place of one that the target can't store; `None`: a partition stops in front of such a batch.
-    pub recompress: Option<Codec>,
-    /// Whether corrupt batches are left out instead of stopping their partition.
-    pub skip_corrupt: bool,
-    /// How long a request of a dead process may still land.
-    pub late_bound: Duration,
-    /// Whether the groups' offsets are committed on the target.
-    pub translate_offsets: bool,
-    /// Whether commits that others made on the target are replaced.
-    pub overwrite_offsets: bool,
-    /// Whether recorded ends give way to today's.
-    pub extend: bool,
-    /// Whether another process that runs this migration is fenced.
-    pub take_over: bool,
-    /// How closely both sides are compared afterwards.
-    pub verify: Level,
-    /// Who runs it.
-    pub holder: Holder,
-    /// The clock that the lock is held by.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Choices {
-    /// What the settings say, for this process.
-    pub fn new(settings: &Settings, holder: Holder) -> Self {
-        Self {
-            limits: Limits { memory: settings.memory, rate: settings.rate.map(Into::into) },
-            recompress: settings.topics.recompress.map(Codec::from),
-            skip_corrupt: settings.skip_corrupt,
-            late_bound: settings.late_bound,
-            translate_offsets: settings.translate_offsets,
-            overwrite_offsets: settings.overwrite_offsets,
-            extend: false,
-            take_over: false,
-            verify: settings.verify.into(),
-            holder,
-            clock: Arc::new(BootClock),
-        }
-    }
-}
 
 /// A run that may start.
 #[derive(Clone, Debug)]
@@ -145,6 +99,7 @@ impl<'a> Migration<'a> {
             warnings: self.plan.warnings().to_vec(),
             elapsed: Duration::ZERO,
             interrupted: false,
+            failure: None,
             nothing_to_do: self.is_idle(),
         }
     }
@@ -186,25 +141,28 @@ fn ended(recorded: &Recorded) -> Option<u32> {
     recorded.values().find_map(|checkpoint| checkpoint.groups)
 }
 
-/// Moves what the plan says. When `stop` turns true, what is under way is finished and the rest is left for another run.
-///
-/// # Errors
-///
-/// What keeps the copy from starting, or its proof from being had. A lane that fails is part of the [`Outcome`].
-pub async fn run(
-    migration: Migration<'_>,
-    stop: watch::Receiver<bool>,
-    observer: &mut dyn Observer,
-) -> Result<Outcome, MigrateError> {
+/// Moves what the plan says, as far as `stop` lets it. Whatever keeps it from its end is part of the [`Outcome`], with what
+/// is known of every lane.
+pub async fn run(migration: Migration<'_>, stop: watch::Receiver<Stop>, observer: &mut dyn Observer) -> Outcome {
     let started = Instant::now();
+    let mut outcome = migration.begun();
+    outcome.failure = work(&migration, stop, observer, &mut outcome).await.err();
+    Outcome { elapsed: started.elapsed(), ..outcome }
+}
+
+async fn work(
+    migration: &Migration<'_>,
+    stop: watch::Receiver<Stop>,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<(), MigrateError> {
     if migration.is_idle() {
-        let mut begun = migration.begun();
         tokio::select! {
             biased;
-            () = stopped(stop.clone()) => begun.interrupted = true,
-            proved = proof::prove(&migration, &mut begun.lanes, stop, observer) => proved?,
+            () = stopped(stop) => outcome.interrupted = true,
+            proved = repeat(migration, observer, outcome) => proved?,
         }
-        return Ok(Outcome { elapsed: started.elapsed(), ..begun });
+        return Ok(());
     }
     let opening = Opening {
         holder: migration.choices.holder.clone(),
@@ -214,23 +172,63 @@ pub async fn run(
     let mut news = |news: state::News| observer.step(Step::Lock(&news));
     let opened = tokio::select! {
         biased;
-        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..migration.begun() }),
+        () = stopped(stop.clone()) => {
+            outcome.interrupted = true;
+            return Ok(());
+        }
         opened = Store::open(migration.target, migration.name, opening, &mut news) => opened,
     };
     let store = opened.map_err(MigrateError::State)?;
-    let told = tokio::select! {
-        biased;
-        lost = store.keep() => Err(MigrateError::State(lost)),
-        told = story(&migration, &store, stop, observer) => told,
-    };
+    let told = locked(migration, &store, stop, observer, outcome).await;
     store.close().await;
-    told.map(|outcome| Outcome { elapsed: started.elapsed(), ..outcome })
+    told
+}
+
+/// Looks at what an earlier run has done, and writes nothing.
+async fn repeat(
+    migration: &Migration<'_>,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<(), MigrateError> {
+    proof::prove(migration, &mut outcome.lanes, observer).await?;
+    if migration.choices.translate_offsets {
+        let moved = moved(migration, &migration.recorded, &outcome.lanes);
+        outcome.groups = groups::stand(migration.source, migration.target, migration.plan.groups(), moved).await;
+    }
+    Ok(())
 }
 
 /// Ends when the run is to stop.
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    if stop.wait_for(|stop| *stop).await.is_err() {
+async fn stopped<T: PartialOrd + Default>(mut stop: watch::Receiver<T>) {
+    if stop.wait_for(|stop| *stop > T::default()).await.is_err() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Tells the story for as long as the lock is held and nobody stops it. Even then it tells what became of the lanes.
+async fn locked(
+    migration: &Migration<'_>,
+    store: &Store,
+    mut stop: watch::Receiver<Stop>,
+    observer: &mut dyn Observer,
+    outcome: &mut Outcome,
+) -> Result<(), MigrateError> {
+    let (halt, halted) = watch::channel(false);
+    let mut story = pin!(story(migration, store, halted, observer, outcome));
+    let mut keep = pin!(store.keep());
+    let (mut asked, mut lost) = (Stop::GoOn, None);
+    loop {
+        tokio::select! {
+            biased;
+            error = &mut keep, if lost.is_none() && asked < Stop::AtOnce => lost = Some(error),
+            Ok(()) = async { stop.wait_for(|stop| *stop > asked).await.map(|stop| asked = *stop) } => {
+                if asked == Stop::AtOnce {
+                    store.abandon();
+                }
+            }
+            told = &mut story => return lost.map_or(told, |lost| Err(MigrateError::State(lost))),
+        }
+        halt.send_replace(true);
     }
 }
 
@@ -240,15 +238,18 @@ async fn story(
     store: &Store,
     stop: watch::Receiver<bool>,
     observer: &mut dyn Observer,
-) -> Result<Outcome, MigrateError> {
+    outcome: &mut Outcome,
+) -> Result<(), MigrateError> {
     let prepared = tokio::select! {
         biased;
-        () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..migration.begun() }),
+        () = stopped(stop.clone()) => {
+            outcome.interrupted = true;
+            return Ok(());
+        }
         prepared = prepare(migration, store, observer) => prepared?,
     };
     let Prepared { mut checkpoints, resumed, told, warnings } = prepared;
     let copies = copy(migration, store, &mut checkpoints, &resumed, stop.clone(), observer).await;
-    let mut outcome = migration.outcome();
     outcome.warnings.extend(warnings);
     outcome.warnings.extend(copy_warnings(&copies));
     for lane in &copies.lanes {
@@ -267,14 +268,14 @@ async fn story(
     }
     outcome.interrupted = *stop.borrow() || outcome.lanes.iter().any(|lane| lane.end == LaneEnd::Stopped);
     if outcome.interrupted {
-        return Ok(outcome);
+        return Ok(());
     }
     tokio::select! {
         biased;
-        () = stopped(stop.clone()) => outcome.interrupted = true,
-        ended = conclude(migration, store, observer, stop, &mut outcome, checkpoints) => ended?,
+        () = stopped(stop) => outcome.interrupted = true,
+        ended = conclude(migration, store, observer, outcome, checkpoints) => ended?,
     }
-    Ok(outcome)
+    Ok(())
 }
 
 /// What is known before the copy begins.
@@ -392,12 +393,18 @@ fn copy_warnings(copies: &Copies) -> Vec<Warning> {
             Warning::new(WarningCode::PlanChanged, message).at(&lane.at)
         })
     });
+    let gone = copies.lanes.iter().filter_map(|lane| match &lane.end {
+        LaneEnd::Failed(problem @ LaneProblem::NoTopic { .. }) => {
+            Some(Warning::new(WarningCode::TopicMissing, problem.to_string()).at(&lane.at))
+        }
+        _ => None,
+    });
     let unstamped = (copies.stamps_kept == Some(false)).then(|| {
         let message =
             "the target drops the producer's stamps: batches went one at a time, and only offsets tell what is there";
         Warning::new(WarningCode::StampsNotKept, message)
     });
-    truncated.chain(recut).chain(unstamped).collect()
+    truncated.chain(recut).chain(gone).chain(unstamped).collect()
 }
 
 /// Proves what was copied, lets the groups go on, and finishes the topics.
@@ -405,28 +412,21 @@ async fn conclude(
     migration: &Migration<'_>,
     store: &Store,
     observer: &mut dyn Observer,
-    stop: watch::Receiver<bool>,
     outcome: &mut Outcome,
     checkpoints: Recorded,
 ) -> Result<(), MigrateError> {
     observer.step(Step::Verifying(migration.choices.verify));
-    proof::prove(migration, &mut outcome.lanes, stop, observer).await?;
+    proof::prove(migration, &mut outcome.lanes, observer).await?;
     outcome.warnings.extend(finish_topics(migration, &checkpoints, &outcome.lanes).await);
     if !migration.choices.translate_offsets {
         return end(migration, store, outcome, checkpoints, Print::NONE).await;
     }
     observer.step(Step::Groups(migration.plan.groups().len()));
-    let proved: BTreeSet<&TopicPartition> =
-        outcome.lanes.iter().filter(|lane| lane.verified.is_some()).map(|lane| &lane.at).collect();
-    let moved = migration.plan.partitions().iter().filter_map(|lane| {
-        let checkpoint = checkpoints.get(&lane.at)?;
-        Some(Moved::new(checkpoint, lane, checkpoint.span.is_empty() || proved.contains(&lane.at)))
-    });
     let (ended, warnings) = groups::commit(
         migration.source,
         migration.target,
         migration.plan.groups(),
-        moved.collect(),
+        moved(migration, &checkpoints, &outcome.lanes),
         Replaces { own: migration.choices.extend, others: migration.choices.overwrite_offsets },
     )
     .await;
@@ -452,6 +452,17 @@ async fn end(
         store.commit(vec![entry]).await.map_err(MigrateError::State)?;
     }
     Ok(())
+}
+
+/// The partitions that groups may go on in.
+fn moved(migration: &Migration<'_>, checkpoints: &Recorded, lanes: &[LaneOutcome]) -> Vec<Moved> {
+    let proved: BTreeSet<&TopicPartition> =
+        lanes.iter().filter(|lane| lane.verified.is_some()).map(|lane| &lane.at).collect();
+    let moved = migration.plan.partitions().iter().filter_map(|lane| {
+        let checkpoint = checkpoints.get(&lane.at)?;
+        Some(Moved::new(checkpoint, lane, checkpoint.span.is_empty() || proved.contains(&lane.at)))
+    });
+    moved.collect()
 }
 
 /// Sets what created topics get once they are filled: a topic that stamps its own time would have replaced the records'.

@@ -13,6 +13,18 @@ pub enum Signal {
     Terminate,
 }
 
+/// What a run is told about its end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Stop {
+    /// Nothing: it goes on to its end.
+    #[default]
+    GoOn,
+    /// It begins nothing new, takes the answers that are owed, and stores where it is.
+    Cleanly,
+    /// It waits for nothing any more.
+    AtOnce,
+}
+
 /// Catches SIGINT and SIGTERM from its making on, and keeps SIGHUP from ending the process.
 #[derive(Debug)]
 pub struct Signals {
@@ -32,6 +44,19 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             _hangup: signal(SignalKind::hangup())?,
         })
+    }
+
+    /// Does `work`, which may be left where it stands; a signal ends it.
+    ///
+    /// # Errors
+    ///
+    /// That of `work`, or the signal.
+    pub async fn end<T, E: From<Signal>>(&mut self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        tokio::select! {
+            biased;
+            signal = self.next() => Err(signal.into()),
+            done = work => done,
+        }
     }
 
     /// Waits for the next of them.

@@ -28,7 +28,8 @@ pub fn outcome(outcome: &Outcome) -> String {
     lines.join("\n") + "\n"
 }
 
-fn headline(outcome: &Outcome) -> String {
+/// The line that says how the run ended.
+pub fn headline(outcome: &Outcome) -> String {
     let moved = format!(
         "{} of {} in {}",
         records(outcome.records()),
@@ -188,6 +189,7 @@ mod tests {
             warnings: Vec::new(),
             elapsed,
             interrupted: false,
+            failure: None,
             nothing_to_do: false,
         })
     }

@@ -16,8 +16,8 @@ pub use crate::cluster::CommitOffset as Entry;
 const INTERVAL: Duration = Duration::from_secs(3);
 /// Bytes of one OffsetCommit at most: above about 1 MiB brokers refuse all its partitions with UNKNOWN_SERVER_ERROR.
 const MOST: usize = 512 << 10;
-/// How long leaving the group may take.
-const LEAVING: Duration = Duration::from_secs(1);
+/// How long leaving the group may take: the end of a run that was told to stop waits for it.
+const LEAVING: Duration = Duration::from_millis(500);
 
 /// The partitions whose state the target does not take, and why: it takes that of others.
 pub type Refusals = BTreeMap<TopicPartition, ClusterError>;
@@ -230,7 +230,7 @@ impl Store {
         if self.0.ended.get().is_some() { Duration::ZERO } else { self.0.lock.left() }
     }
 
-    /// Gives the lock back, within a second. What fails is left to the session's end.
+    /// Gives the lock back, within half a second. What fails is left to the session's end.
     pub async fn close(self) {
         let lock = &self.0.lock;
         let leaving = async {
@@ -244,6 +244,16 @@ impl Store {
             self.end(StoreError::Closed { name: lock.name.clone() });
             tracing::debug!("the group drops this member when its session ends");
         }
+    }
+
+    /// Ends it here and now, without giving the lock back: that is left to the session's end.
+    pub fn abandon(&self) {
+        self.end(StoreError::Closed { name: self.0.lock.name.clone() });
+    }
+
+    /// Whether it has ended: nothing is stored any more.
+    pub fn has_ended(&self) -> bool {
+        self.0.ended.get().is_some()
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

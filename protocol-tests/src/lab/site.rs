@@ -10,6 +10,7 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use serde_json::json;
 
+use crate::broker::faults::Action;
 use crate::broker::{Core, Embedded};
 
 use super::hand::{At, Committed, End, Hand, JavaHand, ProbeHand, Reading, Writing};
@@ -124,6 +125,24 @@ impl Site {
     pub fn follow(&self, node: i32) {
         match &*self.brokers {
             Brokers::Embedded(embedded, _) => embedded.with_core(|core| core.set_following(node, true)),
+            Brokers::Real(cluster) => cluster.thaw(index(node)),
+        }
+    }
+
+    /// Lets a node stand still: its connections stay open, and nothing is answered.
+    pub fn freeze(&self, node: i32) {
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded.with_core(|core| {
+                core.faults.hook(move |call, _| (call.node == node).then_some(Action::Hold));
+            }),
+            Brokers::Real(cluster) => cluster.freeze(index(node)),
+        }
+    }
+
+    /// Lets a node go on that stood still. (What an embedded one was asked meanwhile is never answered.)
+    pub fn thaw(&self, node: i32) {
+        match &*self.brokers {
+            Brokers::Embedded(embedded, _) => embedded.with_core(|core| core.faults.clear()),
             Brokers::Real(cluster) => cluster.thaw(index(node)),
         }
     }

@@ -19,7 +19,7 @@ const REQUESTS: usize = 5;
 /// How often progress is stored that nobody waits for.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// How long a process that is to stop waits for answers.
-const LAST_ANSWERS: Duration = Duration::from_millis(1_200);
+const LAST_ANSWERS: Duration = Duration::from_millis(1_100);
 
 /// A process of the program.
 #[derive(Debug)]

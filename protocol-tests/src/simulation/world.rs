@@ -279,6 +279,7 @@ impl World {
             at: at(lane),
             writer: checkpoint.writer.unwrap_or(Writer { producer: ProducerId(0), epoch: ProducerEpoch(0), origin: 0 }),
             checkpoint,
+            surveyed: true,
             resumed,
             marks: self.sides[lane].source.marks.clone(),
             depth: self.setup.era.depth(),

@@ -14,7 +14,7 @@ use protocol_tests::{on_a_site, on_an_own_site};
 use serde_json::Value;
 
 use super::plan::{partition, recent};
-use super::slow::{PARTITIONS, Shape, Slow, start};
+use super::slow::{PARTITIONS, Shape, Slow, is_told_alike, start};
 
 /// A dead node is noticed sooner than by default.
 const NOTICED: &[(&str, &str)] = &[
@@ -36,7 +36,11 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         a_run_goes_on_while_the_leaders_of_its_source_die,
     ];
     let lagging = on_an_own_site!["faults", 3: a_run_waits_for_followers_of_its_target_that_stand_still];
-    let one = on_an_own_site!["faults", 1: a_run_waits_for_its_target_s_only_broker_that_is_killed];
+    let one = on_an_own_site!["faults", 1:
+        a_run_waits_for_its_target_s_only_broker_that_is_killed,
+        a_run_that_is_told_to_stop_ends_in_time_although_its_target_stands_still,
+        a_run_that_is_told_twice_to_stop_ends_at_once_and_says_what_is_known,
+    ];
     let still = on_an_own_site!["faults", 1: a_run_waits_for_its_target_s_only_broker_that_stands_still];
     let forgetful = on_an_own_site!["faults", 1: a_target_that_forgets_who_writes_has_old_records_once];
     let shared = on_a_site!["faults":
@@ -152,11 +156,44 @@ fn a_run_waits_for_its_target_s_only_broker_that_stands_still(site: &Site) {
         let mut running = slow.taking(5).start();
         slow.has_begun();
         assert!(running.is_alive(), "the run lasts until the broker stands still");
-        site.cluster().freeze(0);
+        site.freeze(1);
         thread::sleep(Duration::from_secs(12));
-        site.cluster().thaw(0);
+        site.thaw(1);
         let outcome = running.wait().expect_code(0);
         slow.is_moved(&outcome.json());
+    });
+}
+
+fn a_run_that_is_told_to_stop_ends_in_time_although_its_target_stands_still(site: &Site) {
+    beside(Side::Target, site, |lab| {
+        let slow = Slow::new(lab, "frozen", &shape(900));
+        let running = slow.taking(5).start();
+        slow.has_begun();
+        site.freeze(1);
+        running.signal("TERM");
+        let limit = wait::Deadline::after(Duration::from_secs(2));
+        let outcome = running.wait().expect_code(143);
+        assert!(!limit.passed(), "{outcome}");
+        assert_eq!(outcome.json()["outcome"], "stopped");
+        site.thaw(1);
+        slow.is_moved(&slow.call().run().expect_code(0).json());
+    });
+}
+
+fn a_run_that_is_told_twice_to_stop_ends_at_once_and_says_what_is_known(site: &Site) {
+    beside(Side::Target, site, |lab| {
+        let slow = Slow::new(lab, "abandoned", &shape(900));
+        let running = slow.taking(5).args(["--report", "report.json"]).start();
+        slow.has_begun();
+        site.freeze(1);
+        running.signal("INT");
+        running.signal("TERM");
+        let outcome = running.wait().expect_code(143);
+        let last = outcome.stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("error: stopped at once by SIGTERM: "), "{outcome}");
+        is_told_alike(&outcome, "stopped");
+        site.thaw(1);
+        slow.is_moved(&slow.call().run().expect_code(0).json());
     });
 }
 

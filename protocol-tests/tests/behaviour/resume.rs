@@ -4,12 +4,13 @@ use std::thread;
 use std::time::Duration;
 
 use protocol_tests::lab::hand::Writing;
+use protocol_tests::lab::kferry::Outcome;
 use protocol_tests::lab::record::Fill;
 use protocol_tests::lab::{Lab, Scenario, Topic, Version, wait};
 use protocol_tests::on_a_pair;
 
-use super::plan::{V0_11, partition, recent};
-use super::slow::{PARTITIONS, Shape, Slow};
+use super::plan::{V0_11, partition, recent, records};
+use super::slow::{PARTITIONS, Shape, Slow, is_told_alike};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let with_deletion = on_a_pair!["resume":
@@ -19,6 +20,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     // DeleteGroups came with 1.1.
     let with_groups = on_a_pair!["resume": a_state_that_is_gone_is_taken_from_the_report];
     on_a_pair!["resume":
+        a_source_topic_that_is_deleted_meanwhile_is_told_soon_and_others_go_on,
+        a_source_topic_that_is_gone_before_a_run_goes_on_is_told_at_once,
         a_process_that_is_killed_again_and_again_leaves_every_record_once_and_in_order,
         a_process_that_writes_old_records_and_is_killed_leaves_every_record_once_and_in_order,
         a_terminated_run_is_gone_on_with_from_another_host,
@@ -96,12 +99,12 @@ fn a_terminated_run_is_gone_on_with_from_another_host(lab: &Lab<'_>) {
 
 fn a_run_that_is_taken_over_writes_nothing_more(lab: &Lab<'_>) {
     let slow = slow(lab, "fenced", recent());
-    let first = slow.taking(4).start();
+    let first = slow.taking(4).args(["--report", "report.json"]).start();
     slow.has_begun();
     let outcome = slow.call().args(["--take-over"]).run().expect_code(0);
     slow.is_moved(&outcome.json());
     let fenced = first.wait().expect_code(1);
-    assert_eq!(fenced.json()["outcome"], "failed");
+    is_told_alike(&fenced, "failed");
     let last = fenced.stderr.lines().last().unwrap_or_default();
     assert!(last.contains("taken over") || last.contains("changed by another process"), "{fenced}");
     slow.is_moved(&outcome.json());
@@ -126,10 +129,16 @@ fn an_extension_moves_what_came_since_and_the_groups_forward(lab: &Lab<'_>) {
 
 fn a_finished_run_that_is_repeated_writes_nothing(lab: &Lab<'_>) {
     let slow = slow(lab, "finished", recent());
-    slow.is_moved(&slow.call().run().expect_code(0).json());
-    let outcome = slow.call().run().expect_code(0);
+    let first = slow.call().run().expect_code(0).json();
+    slow.is_moved(&first);
+    let held = lab.target.hold(&slow.group, &slow.topic);
+    let outcome = slow.call().args(["--report", "report.json"]).run().expect_code(0);
+    drop(held);
+    is_told_alike(&outcome, "done");
+    assert!(outcome.stderr.contains("Already finished: 2,679 records of 3 partitions"), "{outcome}");
     let result = outcome.json();
-    assert_eq!(result["outcome"], "done", "{result:#}");
+    assert!(first["groups"].as_array().is_some_and(|groups| groups.len() == PARTITIONS.len()), "{first:#}");
+    assert_eq!(result["groups"], first["groups"], "{result:#}");
     for number in PARTITIONS {
         let (start, end) = (i64::from(number) * 7, RECORDS);
         assert_eq!(partition(&result, &slow.topic, number)["records_written"], end - start);
@@ -164,6 +173,45 @@ fn a_target_topic_that_was_made_anew_is_refused_or_begun_anew(lab: &Lab<'_>) {
         assert!(outcome.stderr.contains("was deleted and made again since"), "{outcome}");
         assert_eq!(lab.target.bounds(&slow.topic, 0), (0, 0));
     }
+}
+
+fn a_source_topic_that_is_deleted_meanwhile_is_told_soon_and_others_go_on(lab: &Lab<'_>) {
+    let slow = slow(lab, "removed", recent());
+    let other = lab.source.new_topic("stays", 1, &[]);
+    lab.source.write(&other, 0, &records(200));
+    lab.source.commit(&slow.group, &other, 0, 0);
+    let running = slow.taking(8).args(["--topic", &other.name]).start();
+    slow.has_begun();
+    lab.source.delete_topic(&slow.topic);
+    let limit = wait::Deadline::after(Duration::from_secs(60));
+    let outcome = running.wait().expect_code(1);
+    assert!(!limit.passed(), "{outcome}");
+    is_gone(&slow, &outcome);
+    assert_eq!(lab.target.bounds(&other, 0), (0, 200));
+}
+
+fn a_source_topic_that_is_gone_before_a_run_goes_on_is_told_at_once(lab: &Lab<'_>) {
+    let slow = slow(lab, "gone", recent());
+    let running = slow.taking(4).start();
+    slow.has_begun();
+    running.signal("TERM");
+    running.wait().expect_code(143);
+    lab.source.delete_topic(&slow.topic);
+    let outcome = slow.call().run().expect_code(1);
+    is_gone(&slow, &outcome);
+    let seconds = outcome.json()["seconds"].as_f64().expect("seconds");
+    assert!(seconds < 5.0, "it was looked for again: {outcome}");
+}
+
+#[track_caller]
+fn is_gone(slow: &Slow<'_>, outcome: &Outcome) {
+    let last = outcome.stderr.lines().last().unwrap_or_default();
+    let topic = format!("error: {}/", slow.topic.name);
+    assert!(last.starts_with(&topic) && last.contains("the topic no longer exists on the source"), "{outcome}");
+    let result = outcome.json();
+    assert_eq!(result["outcome"], "failed", "{result:#}");
+    let warnings = result["warnings"].as_array().expect("warnings");
+    assert!(warnings.iter().any(|warning| warning["code"] == "topic_missing"), "{result:#}");
 }
 
 fn a_state_that_is_gone_is_taken_from_the_report(lab: &Lab<'_>) {

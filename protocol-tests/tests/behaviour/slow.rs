@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use protocol_tests::lab::hand::Writing;
-use protocol_tests::lab::kferry::{Call, Running};
+use protocol_tests::lab::kferry::{Call, Outcome, Running};
 use protocol_tests::lab::park::Side;
 use protocol_tests::lab::record::Fill;
 use protocol_tests::lab::{Lab, Topic, wait};
@@ -131,6 +131,20 @@ impl<'a> Slow<'a> {
     pub(super) fn group_is_committed(&self) -> bool {
         !self.lab.target.committed(&self.group).is_empty()
     }
+}
+
+/// A run that was ended early says so on stdout and in its report, and how far each partition is.
+#[track_caller]
+pub(super) fn is_told_alike(outcome: &Outcome, word: &str) {
+    let text = std::fs::read(outcome.dir().join("report.json")).expect("a report");
+    let [said, kept] = [outcome.json(), serde_json::from_slice(&text).expect("a report")];
+    assert_eq!(said["outcome"], word, "{said:#}");
+    for field in ["outcome", "error", "partitions"] {
+        assert_eq!(said[field], kept[field], "{field}");
+    }
+    let written =
+        PARTITIONS.into_iter().filter_map(|number| said["partitions"][number as usize]["records_written"].as_i64());
+    assert!(written.sum::<i64>() > 0, "{said:#}");
 }
 
 /// Records are older than the brokers' own retention in some scenarios.

@@ -25,7 +25,7 @@ use kferry::cluster::{Cluster, Options};
 use kferry::config::{Endpoint, Filter, Selection, TopicSettings, Undecided, Ungrouped};
 use kferry::copy::{Lanes, Limits, Progress};
 use kferry::kafka::{HostPort, Side};
-use kferry::migrate::{Choices, Ended, Migration, Observer, Outcome, Recorded, Step};
+use kferry::migrate::{Choices, Ended, Migration, Observer, Outcome, Recorded, Step, Stop};
 use kferry::plan::survey::{Reached, survey};
 use kferry::plan::{Rules, plan};
 use kferry::state::{Clock, Holder};
@@ -242,8 +242,9 @@ impl World {
         let permits = [].into();
         let migration = Migration::new("night", clusters, &plan, &permits, (choices, Recorded::new()), now).await;
         let migration = migration.map_err(|error| error.to_string())?;
-        let (_go_on, stop) = watch::channel(false);
-        kferry::migrate::run(migration, stop, &mut Nobody).await.map_err(|error| error.to_string())
+        let (_go_on, stop) = watch::channel(Stop::GoOn);
+        let outcome = kferry::migrate::run(migration, stop, &mut Nobody).await;
+        outcome.failure.as_ref().map(ToString::to_string).map_or(Ok(outcome), Err)
     }
 
     async fn connect(&self, side: Side) -> Result<(Cluster, Endpoint), String> {

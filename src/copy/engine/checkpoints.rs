@@ -68,6 +68,11 @@ impl Checkpoints {
         self.books.store.may_write()
     }
 
+    /// Whether nothing can be stored any more, and so nothing be sent.
+    pub(super) fn have_ended(&self) -> bool {
+        self.books.store.has_ended()
+    }
+
     /// Whether nothing waits to be stored.
     pub(super) fn are_done(&self) -> bool {
         !self.under_way && (self.wanted.is_empty() || self.failure.is_some())
@@ -141,6 +146,8 @@ impl Engine {
                     }
                 }
             }
+            // The copy was given up: no lane is to blame.
+            Err(StoreError::Closed { .. }) => {}
             Err(error) => {
                 let cause = error.to_string();
                 self.checkpoints.failure.get_or_insert(error);

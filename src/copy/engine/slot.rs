@@ -17,6 +17,10 @@ use crate::kafka::Offset;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) lane: Lane,
+    /// Whether the source was seen to have the topic when the run began.
+    pub(super) surveyed: bool,
+    /// Since when the source has not known the topic.
+    pub(super) unknown_since: Option<Duration>,
     /// A Fetch that waits for a leader.
     pub(super) stranded: Option<Box<Ask>>,
     /// Batches the lane handed out that wait for their request.
@@ -47,6 +51,8 @@ impl Slot {
     pub(super) fn new(setup: LaneSetup) -> Self {
         Self {
             patience: setup.patience.clone(),
+            surveyed: setup.surveyed,
+            unknown_since: None,
             rest: None,
             stored: (setup.checkpoint.target_end(), setup.checkpoint.next),
             storing: (setup.checkpoint.target_end(), setup.checkpoint.next),

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 
-use super::{Engine, LOCKED_OUT, Wake};
+use super::{Engine, LOCKED_OUT, METADATA_LAG, Wake};
 use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
 use crate::copy::answer::ProduceResult;
 use crate::copy::budget::Claim;
 use crate::copy::fetcher::{Ask, Asks};
 use crate::copy::lane::Event;
 use crate::copy::link::{LinkKey, State};
-use crate::copy::requests::{self, Done};
+use crate::copy::requests::{self, Done, Found};
 use crate::copy::routes::Place;
 use crate::kafka::{BrokerId, ErrorCode, Retry, Side, TopicPartition};
 
@@ -146,8 +146,8 @@ impl Engine {
             Done::Settled { lanes } => self.settled(lanes),
             Done::Stamped { lane, tail } => self.stamped(lane, tail.as_ref()),
             Done::Stored { lanes, stored } => self.stored(&lanes, stored),
-            Done::Leaders { side: Side::Source, lanes, leaders } => self.source_leaders(&lanes, leaders),
-            Done::Leaders { side: Side::Target, lanes, leaders } => self.target_leaders(&lanes, leaders),
+            Done::Leaders { side: Side::Source, lanes, found } => self.source_leaders(&lanes, found),
+            Done::Leaders { side: Side::Target, lanes, found } => self.target_leaders(&lanes, found),
         }
     }
 
@@ -260,22 +260,27 @@ impl Engine {
         lanes.into_iter().for_each(|lane| self.moved(lane));
     }
 
-    fn source_leaders(&mut self, lanes: &[usize], leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError>) {
-        let (leaders, cause) = flatten(leaders);
-        let slots = &self.slots;
+    fn source_leaders(&mut self, lanes: &[usize], found: Result<Found, ClusterError>) {
+        let (Found { leaders, unknown }, cause) = flatten(found);
+        let (now, slots) = (self.now(), &mut self.slots);
         self.source_routes.found(lanes, |lane| leaders.get(slots[lane].lane.at()).copied());
         for &lane in lanes {
+            let slot = &mut self.slots[lane];
+            slot.unknown_since = unknown.contains(&slot.lane.at().topic).then(|| slot.unknown_since.unwrap_or(now));
+            let gone = slot.unknown_since.is_some_and(|since| !slot.surveyed || now >= since + METADATA_LAG);
             let Some(ask) = self.take_stranded(lane) else { continue };
             if self.source_routes.leader(lane).is_some() {
                 self.ask(ask, false);
+            } else if gone {
+                self.event(lane, Event::NoTopic);
             } else {
                 self.event(lane, Event::FetchLost { cause: cause.clone() });
             }
         }
     }
 
-    fn target_leaders(&mut self, lanes: &[usize], leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError>) {
-        let (leaders, cause) = flatten(leaders);
+    fn target_leaders(&mut self, lanes: &[usize], found: Result<Found, ClusterError>) {
+        let (Found { leaders, .. }, cause) = flatten(found);
         let slots = &self.slots;
         self.target_routes.found(lanes, |lane| leaders.get(slots[lane].lane.at()).copied());
         for &lane in lanes {
@@ -308,11 +313,9 @@ impl Engine {
     }
 }
 
-fn flatten(
-    leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError>,
-) -> (BTreeMap<TopicPartition, BrokerId>, String) {
-    match leaders {
-        Ok(leaders) => (leaders, "the partition has no leader".to_owned()),
-        Err(error) => (BTreeMap::new(), error.to_string()),
+fn flatten(found: Result<Found, ClusterError>) -> (Found, String) {
+    match found {
+        Ok(found) => (found, "the partition has no leader".to_owned()),
+        Err(error) => (Found::default(), error.to_string()),
     }
 }

@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// Where a lane stands with the question what is on the target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Settling {
+    /// There is none.
+    Clear,
+    /// It must be asked, at this time or later.
+    Due(Duration),
+    Asked,
+}
+
 impl Lane {
     /// Why the first batch that waits must not go out yet: the time at which it may, or the need to settle.
     ///

@@ -23,6 +23,8 @@ pub struct LaneSetup {
     pub checkpoint: Checkpoint,
     /// Who writes.
     pub writer: state::Writer,
+    /// Whether the source was seen to have the topic when this run began.
+    pub surveyed: bool,
     /// Whether somebody may have written behind the checkpoint before: then the lane settles first.
     pub resumed: bool,
     /// The source offsets whose places on the target are wanted, in order.
@@ -65,6 +67,8 @@ pub enum Event {
         /// What happened to it.
         cause: String,
     },
+    /// The source has no such topic any more.
+    NoTopic,
     /// The oldest batch in flight has been answered, or will never be.
     Produced(ProduceResult),
     /// The newest batch that was handed out was never sent and comes back.

@@ -65,6 +65,7 @@ pub(super) fn setup(start: i64, end: i64) -> LaneSetup {
         at: TopicPartition::new("orders", 0),
         checkpoint: Checkpoint::begin(Span::new(start, end), Offset(100)),
         writer: WRITER,
+        surveyed: true,
         resumed: false,
         marks: Vec::new(),
         late_bound: Duration::from_secs(15),

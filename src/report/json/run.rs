@@ -196,15 +196,24 @@ fn idle((at, checkpoint): (&TopicPartition, &Checkpoint)) -> IdleDoc {
 }
 
 impl RunDoc {
-    /// The result of a run that ended before it moved anything.
+    /// The result of a run that failed before it moved anything.
     pub fn failed(name: String, error: String) -> Self {
+        Self { error: Some(error), ..Self::empty(name, Ended::Failed) }
+    }
+
+    /// The result of a run that was told to stop before it knew what to move.
+    pub fn stopped(name: String) -> Self {
+        Self::empty(name, Ended::Stopped)
+    }
+
+    fn empty(name: String, ended: Ended) -> Self {
         Self {
             version: 1,
             name,
             source: None,
             target: None,
-            outcome: word(Ended::Failed).to_owned(),
-            error: Some(error),
+            outcome: word(ended).to_owned(),
+            error: None,
             partitions: Vec::new(),
             groups: Vec::new(),
             idle: Vec::new(),
