@@ -191,7 +191,7 @@ pub async fn run(
         tokio::select! {
             biased;
             () = stopped(stop.clone()) => begun.interrupted = true,
-            proved = proof::prove(&migration, &mut begun.lanes, stop, observer) => proved?,
+            proved = proof::prove(&migration, &mut begun.lanes, stop, observer) => begun.warnings.extend(proved?),
         }
         return Ok(Outcome { elapsed: started.elapsed(), ..begun });
     }
@@ -387,7 +387,7 @@ async fn conclude(
     mut checkpoints: Recorded,
 ) -> Result<(), MigrateError> {
     observer.step(Step::Verifying(migration.choices.verify));
-    proof::prove(migration, &mut outcome.lanes, stop, observer).await?;
+    outcome.warnings.extend(proof::prove(migration, &mut outcome.lanes, stop, observer).await?);
     outcome.warnings.extend(finish_topics(migration, &checkpoints, &outcome.lanes).await);
     if !migration.choices.translate_offsets {
         return Ok(());
