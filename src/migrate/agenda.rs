@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::error::MigrateError;
 use crate::kafka::units::Count;
-use crate::kafka::{TopicId, TopicName, TopicPartition};
+use crate::kafka::{Side, TopicId, TopicName, TopicPartition};
 use crate::plan::{LanePlan, Plan, Refusal, Warning, WarningCode, Weight};
 use crate::state::Checkpoint;
+use crate::verify::Gone;
 
 /// The checkpoints that a migration goes on from, by partition.
 pub type Recorded = BTreeMap<TopicPartition, Checkpoint>;
@@ -23,26 +25,19 @@ pub(super) struct Agenda {
 
 impl Agenda {
     /// Puts them together; `extend`: recorded ends give way to today's.
-    ///
-    /// # Errors
-    ///
-    /// What was recorded can't be gone on with: a start that lies below the recorded one, a topic that was made anew.
-    pub(super) fn new(plan: &Plan, recorded: Recorded, extend: bool) -> Result<Self, Vec<Refusal>> {
+    pub(super) fn new(plan: &Plan, recorded: Recorded, extend: bool) -> Self {
         let mut agenda = Self { recorded, ..Self::default() };
-        let mut changed = Vec::new();
         for lane in plan.partitions() {
             match agenda.recorded.get_mut(&lane.at) {
                 None => agenda.new.push(lane.clone()),
-                Some(checkpoint) => {
-                    changed.extend(changes(lane, checkpoint));
-                    if extend && checkpoint.span.end < lane.span.end {
-                        checkpoint.span.end = lane.span.end;
-                        agenda.extended.insert(lane.at.clone());
-                    }
+                Some(checkpoint) if extend && checkpoint.span.end < lane.span.end => {
+                    checkpoint.span.end = lane.span.end;
+                    agenda.extended.insert(lane.at.clone());
                 }
+                Some(_) => {}
             }
         }
-        if changed.is_empty() { Ok(agenda) } else { Err(refusals(changed)) }
+        agenda
     }
 
     /// Whether everything that was recorded has been moved, and nothing is new.
@@ -54,25 +49,29 @@ impl Agenda {
     pub(super) fn is_resumed(&self) -> bool {
         !self.recorded.is_empty()
     }
-
-    /// Refuses where a topic of the target is another one than that which was written: `ids` are those of now.
-    pub(super) fn check_targets(&self, ids: &BTreeMap<TopicName, TopicId>) -> Result<(), Vec<Refusal>> {
-        let other = |(at, checkpoint): (&TopicPartition, &Checkpoint)| {
-            let (then, now) = (checkpoint.target_id?, *ids.get(&at.topic)?);
-            (then != now).then(|| recreated(at, "target"))
-        };
-        let changed: Vec<Warning> = self.recorded.iter().filter_map(other).collect();
-        if changed.is_empty() { Ok(()) } else { Err(refusals(changed)) }
-    }
 }
 
-/// What keeps the recorded lane from going on.
-fn changes(lane: &LanePlan, checkpoint: &Checkpoint) -> Option<Warning> {
-    if let (Some(then), Some(now)) = (checkpoint.source_id, lane.topic_id)
-        && then != now
-    {
-        return Some(recreated(&lane.at, "source"));
-    }
+/// What can't be gone on with of what was recorded, by topic and partition: a start that lies below the recorded one, a
+/// topic that is gone or was made anew. `ids` are those that the target's topics have now.
+pub(super) fn changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<TopicName, TopicId>) -> Vec<Warning> {
+    let missing: BTreeSet<&TopicName> = plan.create().iter().map(|topic| &topic.spec.name).collect();
+    let target = |(at, checkpoint): (&TopicPartition, &Checkpoint)| {
+        let now = ids.get(&at.topic).copied();
+        let then = Some(checkpoint.target_id?);
+        Some(gone(at, Gone::of(Side::Target, then, now, now.is_none() && missing.contains(&at.topic))?))
+    };
+    let source = |lane: &LanePlan| {
+        let checkpoint = recorded.get(&lane.at)?;
+        let anew = Gone::of(Side::Source, checkpoint.source_id, lane.topic_id, false);
+        anew.map(|anew| gone(&lane.at, anew)).or_else(|| starts_below(lane, checkpoint))
+    };
+    let sources = plan.partitions().iter().filter_map(source);
+    let mut changes: Vec<Warning> = sources.chain(recorded.iter().filter_map(target)).collect();
+    changes.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+    changes
+}
+
+fn starts_below(lane: &LanePlan, checkpoint: &Checkpoint) -> Option<Warning> {
     if lane.span.is_empty() || lane.span.start >= checkpoint.span.start {
         return None;
     }
@@ -86,15 +85,16 @@ fn changes(lane: &LanePlan, checkpoint: &Checkpoint) -> Option<Warning> {
     Some(Warning::new(WarningCode::PlanChanged, message).at(&lane.at).advice(advice).weight(Weight::Refuse))
 }
 
-fn recreated(at: &TopicPartition, side: &str) -> Warning {
-    let message = format!("the {side}'s topic was deleted and made again since this migration began");
+fn gone(at: &TopicPartition, gone: Gone) -> Warning {
     let advice = "run with another --name to begin anew";
-    Warning::new(WarningCode::PlanChanged, message).at(at).advice(advice).weight(Weight::Refuse)
+    Warning::new(WarningCode::PlanChanged, gone.to_string()).at(at).advice(advice).weight(Weight::Refuse)
 }
 
-fn refusals(mut changed: Vec<Warning>) -> Vec<Refusal> {
-    changed.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
-    let others = changed.len().saturating_sub(1);
-    let first = changed.into_iter().next();
-    first.map(|first| Refusal { code: first.code, first, others }).into_iter().collect()
+/// Refuses because of the first of these changes.
+pub(super) fn refuse(changes: Vec<Warning>) -> Result<(), MigrateError> {
+    let others = changes.len().saturating_sub(1);
+    match changes.into_iter().next() {
+        None => Ok(()),
+        Some(first) => Err(MigrateError::Refused(vec![Refusal { code: first.code, first, others }])),
+    }
 }

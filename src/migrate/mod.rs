@@ -18,6 +18,7 @@ pub use agenda::Recorded;
 pub use error::MigrateError;
 pub use observer::{Observer, Step};
 pub use outcome::{Ended, LaneOutcome, Outcome};
+pub use prepare::foresee;
 pub use run::{Choices, Migration, run};
 pub use signals::{Signal, Signals};
 pub use status::{Activity, Status, done, status};

@@ -6,17 +6,14 @@ use protocol_tests::lab::disk::{COMPACTED, SEGMENT_MS};
 use protocol_tests::lab::hand::{End, Writing};
 use protocol_tests::lab::kferry::{Call, Outcome};
 use protocol_tests::lab::record::{Fill, Record};
-use protocol_tests::lab::{Codec, Lab, Scenario, Topic, Version};
+use protocol_tests::lab::{Codec, Lab, Scenario, Topic};
 use protocol_tests::on_a_pair;
 use serde_json::{Value, json};
 
-use super::plan::{V0_11, partition, recent, records, warns};
+use super::plan::{TOPIC_IDS, V0_11, partition, recent, records, warns};
 
 const LEVELS: [&str; 3] = ["offsets", "digest", "records"];
 const REPORT: &str = "report.json";
-
-/// From here on brokers know topics by ids (KIP-516).
-const TOPIC_IDS: Version = Version::of(2, 8, 0);
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let since_batches = on_a_pair!["verify":
