@@ -90,10 +90,10 @@ fn gone(at: &TopicPartition, gone: Gone) -> Warning {
     Warning::new(WarningCode::PlanChanged, gone.to_string()).at(at).advice(advice).weight(Weight::Refuse)
 }
 
-/// Refuses because of the first of these changes.
-pub(super) fn refuse(changes: Vec<Warning>) -> Result<(), MigrateError> {
-    let others = changes.len().saturating_sub(1);
-    match changes.into_iter().next() {
+/// Refuses because of the first of these, which are of one kind.
+pub(super) fn refuse(because: Vec<Warning>) -> Result<(), MigrateError> {
+    let others = because.len().saturating_sub(1);
+    match because.into_iter().next() {
         None => Ok(()),
         Some(first) => Err(MigrateError::Refused(vec![Refusal { code: first.code, first, others }])),
     }

@@ -5,6 +5,7 @@
 
 mod agenda;
 mod error;
+mod found;
 pub mod groups;
 mod observer;
 mod outcome;

@@ -11,7 +11,7 @@ use super::agenda::{self, Agenda, Recorded};
 use super::error::MigrateError;
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
-use super::{groups, prepare, proof};
+use super::{found, groups, prepare, proof};
 use crate::batch::Codec;
 use crate::cluster::Cluster;
 use crate::config::Settings;
@@ -20,7 +20,7 @@ use crate::kafka::{Span, TopicName, TopicPartition};
 use crate::offsets::Moved;
 use crate::plan::{Permit, Plan, Warning, WarningCode};
 use crate::state::{self, BootClock, Clock, Holder, Opening, Store};
-use crate::topics::{self, LeftOutBecause, Mirrored};
+use crate::topics::{self, LeftOutBecause, Made, Mirrored};
 use crate::verify::Level;
 
 /// What the operator decided about the copy, beside what the plan says.
@@ -285,7 +285,8 @@ async fn prepare(
     if agenda.is_resumed() {
         observer.step(Step::Resuming(&agenda.recorded));
     }
-    let made = create_topics(migration, observer).await?;
+    let Made { topics: made, found } = create_topics(migration, observer).await?;
+    agenda::refuse(found::look(migration, &found, &agenda.new).await?)?;
     let warnings = made.iter().flat_map(refused_configs).collect();
     let created = prepare::created(&made);
     let new: Vec<TopicPartition> = agenda.new.iter().map(|lane| lane.at.clone()).collect();
@@ -306,10 +307,10 @@ async fn prepare(
     Ok(Prepared { checkpoints, resumed, warnings })
 }
 
-async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Vec<Mirrored>, MigrateError> {
+async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Made, MigrateError> {
     let missing = migration.plan.create();
     if missing.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Made::default());
     }
     let names: Vec<_> = missing.iter().map(|topic| topic.spec.name.clone()).collect();
     observer.step(Step::Creating(&names));

@@ -58,7 +58,7 @@ const UNTIL_TERMINATED: i64 = 240;
 const BEYOND_THE_SESSION: Duration = Duration::from_secs(14);
 
 /// The cluster as one side of a migration whose other side is an embedded broker.
-fn beside(side: Side, site: &Site, body: impl FnOnce(&Lab<'_>)) {
+pub(super) fn beside(side: Side, site: &Site, body: impl FnOnce(&Lab<'_>)) {
     let embedded = Broker::Embedded(Version::V4_1).start(1, &[], Arc::default()).expect("an embedded cluster");
     let kferry = Kferry::new(env!("CARGO_BIN_EXE_kferry-under-test"));
     let [source, target] = if side == Side::Source { [site, &embedded] } else { [&embedded, site] };
