@@ -10,7 +10,8 @@ use crate::report::json::plan::PlanDoc;
 
 pub(super) async fn plan(common: &Common, args: &PlanArgs, settings: &Settings) -> Result<Exit, Failure> {
     let mut surveyed = Surveyed::new(settings).await?;
-    match migrate::foresee(&surveyed.plan, &surveyed.target, settings.name.as_str()).await {
+    let clusters = (&surveyed.source, &surveyed.target);
+    match migrate::foresee(&surveyed.plan, clusters, settings.name.as_str()).await {
         Ok(changes) => surveyed.plan = surveyed.plan.warned(changes),
         Err(error) => streams::say(&format!("warning: not looked for plan_changed: {error}")),
     }

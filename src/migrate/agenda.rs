@@ -52,20 +52,23 @@ impl Agenda {
 }
 
 /// What can't be gone on with of what was recorded, by topic and partition: a start that lies below the recorded one, a
-/// topic that is gone or was made anew. `ids` are those that the target's topics have now.
-pub(super) fn changes(plan: &Plan, recorded: &Recorded, ids: &BTreeMap<TopicName, TopicId>) -> Vec<Warning> {
+/// topic that is gone or was made anew. `ids` are those that the topics of the source and the target have now.
+pub(super) fn changes(plan: &Plan, recorded: &Recorded, ids: &[BTreeMap<TopicName, TopicId>; 2]) -> Vec<Warning> {
+    let [source_ids, target_ids] = ids;
     let missing: BTreeSet<&TopicName> = plan.create().iter().map(|topic| &topic.spec.name).collect();
     let target = |(at, checkpoint): (&TopicPartition, &Checkpoint)| {
-        let now = ids.get(&at.topic).copied();
+        let now = target_ids.get(&at.topic).copied();
         let then = Some(checkpoint.target_id?);
         Some(gone(at, Gone::of(Side::Target, then, now, now.is_none() && missing.contains(&at.topic))?))
     };
-    let source = |lane: &LanePlan| {
-        let checkpoint = recorded.get(&lane.at)?;
-        let anew = Gone::of(Side::Source, checkpoint.source_id, lane.topic_id, false);
-        anew.map(|anew| gone(&lane.at, anew)).or_else(|| starts_below(lane, checkpoint))
+    // What is left of a recorded lane is copied also where today's plan does not name it.
+    let source = |(at, checkpoint): (&TopicPartition, &Checkpoint)| {
+        let lane = plan.partition(at);
+        let now = source_ids.get(&at.topic).copied().filter(|_| lane.is_some() || !checkpoint.is_finished());
+        let anew = Gone::of(Side::Source, checkpoint.source_id, now, false);
+        anew.map(|anew| gone(at, anew)).or_else(|| starts_below(lane?, checkpoint))
     };
-    let sources = plan.partitions().iter().filter_map(source);
+    let sources = recorded.iter().filter_map(source);
     let mut changes: Vec<Warning> = sources.chain(recorded.iter().filter_map(target)).collect();
     changes.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
     changes
@@ -86,7 +89,14 @@ fn starts_below(lane: &LanePlan, checkpoint: &Checkpoint) -> Option<Warning> {
 }
 
 fn gone(at: &TopicPartition, gone: Gone) -> Warning {
-    let advice = "run with another --name to begin anew";
+    let advice = match gone.side {
+        // The records of the topic before are still there, and another name must not move that partition.
+        Side::Source => {
+            "to begin anew, delete the group kferry-NAME on the target and run with --append and without --report: \
+             everything moves once more, behind what is there"
+        }
+        Side::Target => "run with another --name to begin anew",
+    };
     Warning::new(WarningCode::PlanChanged, gone.to_string()).at(at).advice(advice).weight(Weight::Refuse)
 }
 
@@ -96,5 +106,30 @@ pub(super) fn refuse(because: Vec<Warning>) -> Result<(), MigrateError> {
     match because.into_iter().next() {
         None => Ok(()),
         Some(first) => Err(MigrateError::Refused(vec![Refusal { code: first.code, first, others }])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::{Offset, Span};
+    use crate::plan::testing::Scene;
+
+    #[test]
+    fn a_recorded_lane_is_not_gone_on_with_from_another_topic_even_where_the_plan_leaves_it_out() {
+        let plan = Scene::new().topic("planned", &[(0, 9)]).group("g", &[("planned", 0, 3)]).plan();
+        let [then, now] = [1, 2].map(|id| TopicId([id; 16]));
+        let begun = Checkpoint { source_id: Some(then), ..Checkpoint::begin(Span::new(3, 9), Offset(0)) };
+        let finished = Checkpoint { next: Offset(9), ..begun.clone() };
+        let words = |topic: &str, checkpoint: &Checkpoint, now: TopicId| -> Vec<String> {
+            let recorded = Recorded::from([(TopicPartition::new(topic, 0), checkpoint.clone())]);
+            let ids = [BTreeMap::from([(TopicName::from(topic), now)]), BTreeMap::new()];
+            changes(&plan, &recorded, &ids).into_iter().map(|change| change.message).collect()
+        };
+        let anew = "the source's topic was deleted and made again since this migration began";
+        assert_eq!(words("left-out", &begun, now), [anew]);
+        assert_eq!(words("left-out", &finished, now), [""; 0], "nothing more is read of it");
+        assert_eq!(words("planned", &finished, now), [anew]);
+        assert_eq!(words("left-out", &begun, then), [""; 0]);
     }
 }

@@ -35,27 +35,35 @@ const BEARS: std::time::Duration = std::time::Duration::from_secs(120);
 /// # Errors
 ///
 /// The target can't be asked, or what it remembers can't be understood.
-pub async fn foresee(plan: &Plan, target: &Cluster, name: &str) -> Result<Vec<Warning>, MigrateError> {
-    let reading = state::read(target, name).await.map_err(MigrateError::State)?;
-    changes(plan, target, &state::decode_all(&reading.state)?).await
+pub async fn foresee(plan: &Plan, clusters: (&Cluster, &Cluster), name: &str) -> Result<Vec<Warning>, MigrateError> {
+    let reading = state::read(clusters.1, name).await.map_err(MigrateError::State)?;
+    changes(plan, clusters, &state::decode_all(&reading.state)?).await
 }
 
 /// What of the recorded can't be gone on with.
-pub(super) async fn changes(plan: &Plan, target: &Cluster, recorded: &Recorded) -> Result<Vec<Warning>, MigrateError> {
-    let known = recorded.iter().filter(|(_, checkpoint)| checkpoint.target_id.is_some());
-    let ids = target_ids(target, &known.map(|(at, _)| at.topic.clone()).collect()).await?;
-    Ok(agenda::changes(plan, recorded, &ids))
+pub(super) async fn changes(
+    plan: &Plan,
+    (source, target): (&Cluster, &Cluster),
+    recorded: &Recorded,
+) -> Result<Vec<Warning>, MigrateError> {
+    let known = |id: fn(&Checkpoint) -> Option<TopicId>| {
+        let known = recorded.iter().filter(move |(_, checkpoint)| id(checkpoint).is_some());
+        known.map(|(at, _)| at.topic.clone()).collect::<BTreeSet<_>>()
+    };
+    let (on_source, on_target) = (known(|checkpoint| checkpoint.source_id), known(|checkpoint| checkpoint.target_id));
+    let (on_source, on_target) = tokio::try_join!(ids(source, &on_source), ids(target, &on_target))?;
+    Ok(agenda::changes(plan, recorded, &[on_source, on_target]))
 }
 
-/// The ids of topics on the target, where its brokers have ids.
-pub(super) async fn target_ids(
-    target: &Cluster,
+/// The ids of topics, where the brokers have ids.
+pub(super) async fn ids(
+    cluster: &Cluster,
     topics: &BTreeSet<TopicName>,
 ) -> Result<BTreeMap<TopicName, TopicId>, MigrateError> {
     if topics.is_empty() {
         return Ok(BTreeMap::new());
     }
-    target.topic_ids(topics).await.map_err(MigrateError::Cluster)
+    cluster.topic_ids(topics).await.map_err(MigrateError::Cluster)
 }
 
 /// Where the logs of partitions end that nothing was written to yet.

@@ -103,7 +103,7 @@ impl<'a> Migration<'a> {
     ) -> Result<Self, MigrateError> {
         let reading = state::read(target, name).await.map_err(MigrateError::State)?;
         let recorded = recall(&reading.state, &fallback)?;
-        agenda::refuse(prepare::changes(plan, target, &recorded).await?)?;
+        agenda::refuse(prepare::changes(plan, (source, target), &recorded).await?)?;
         let agenda = Agenda::new(plan, recorded.clone(), choices.extend);
         // An extension looks at the groups again: they may have read on where nothing came in.
         let done = agenda.is_resumed() && agenda.is_finished() && groups_are_done(&agenda.recorded, plan, &choices);
@@ -280,7 +280,7 @@ async fn prepare(
     let stored = store.load().await.map_err(MigrateError::State)?;
     let recorded = recall(&stored, &migration.fallback)?;
     let from_report: Vec<TopicPartition> = recorded.keys().filter(|at| !stored.contains_key(at)).cloned().collect();
-    agenda::refuse(prepare::changes(migration.plan, migration.target, &recorded).await?)?;
+    agenda::refuse(prepare::changes(migration.plan, (migration.source, migration.target), &recorded).await?)?;
     let agenda = Agenda::new(migration.plan, recorded, migration.choices.extend);
     if agenda.is_resumed() {
         observer.step(Step::Resuming(&agenda.recorded));
@@ -291,7 +291,7 @@ async fn prepare(
     let created = prepare::created(&made);
     let new: Vec<TopicPartition> = agenda.new.iter().map(|lane| lane.at.clone()).collect();
     let topics: BTreeSet<TopicName> = new.iter().chain(agenda.recorded.keys()).map(|at| at.topic.clone()).collect();
-    let ids = prepare::target_ids(migration.target, &topics).await?;
+    let ids = prepare::ids(migration.target, &topics).await?;
     let ends = prepare::target_ends(migration.target, &new).await?;
     let resumed: BTreeSet<TopicPartition> = agenda.recorded.keys().cloned().collect();
     let mut changed = agenda.extended;

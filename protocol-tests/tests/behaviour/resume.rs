@@ -204,6 +204,10 @@ fn a_source_topic_that_was_made_anew_is_refused_as_the_plan_has_said(lab: &Lab<'
     assert!(foreseen[0].contains("the source's topic was deleted and made again since"), "{foreseen:?}");
     is_refused_as(&foreseen, 3, slow.call());
     assert_eq!(lab.target.bounds(&slow.topic, 0), (0, RECORDS));
+    // As the refusal says.
+    lab.target.delete_group(&slow.state_group());
+    slow.call().args(["--append"]).run().expect_code(0);
+    assert_eq!(lab.target.bounds(&slow.topic, 0), (0, RECORDS + 5));
 }
 
 fn a_target_topic_that_was_made_anew_is_refused_or_begun_anew(lab: &Lab<'_>) {

@@ -137,7 +137,9 @@ pub fn other_count(topic: &TopicName, ours: usize, theirs: usize) -> Option<Warn
     let advice = if theirs < ours {
         format!("add partitions there, as kferry keeps their numbers: kafka-topics.sh --alter --partitions {ours}")
     } else {
-        "kferry keeps the partitions' numbers: delete the target's topic so that it is created again".into()
+        "kferry keeps the partitions' numbers: if nobody needs what the target's topic holds, delete it, and it is created \
+         again"
+            .into()
     };
     let warning = Warning::new(WarningCode::PartitionCount, message).topic(topic);
     Some(warning.advice(advice).weight(Weight::Refuse))
