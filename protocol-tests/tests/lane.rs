@@ -83,6 +83,7 @@ fn weight(record: &Record) -> usize {
 fn lane(case: &Case) -> Lane {
     let mut lane = Lane::new(LaneSetup {
         at: TopicPartition::new("orders", 0),
+        surveyed: true,
         checkpoint: Checkpoint::begin(case.span, Offset(TARGET_END)),
         writer: Writer {
             producer: ProducerId(PRODUCER),

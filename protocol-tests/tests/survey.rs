@@ -295,7 +295,7 @@ fn a_topic_is_made_without_what_the_target_refuses_and_finished_at_the_end() {
     topic.at_end.insert("message.timestamp.type".to_owned(), "LogAppendTime".to_owned());
     run(async {
         let (cluster, _) = connect(Side::Target, &target).await;
-        let made = create(&cluster, &[topic, wanted("u", &[])]).await.expect("two topics");
+        let made = create(&cluster, &[topic, wanted("u", &[])]).await.expect("two topics").topics;
         let left_out: Vec<_> = made[0].left_out.iter().map(|config| (config.name.as_str(), config.because)).collect();
         assert_eq!(
             left_out,

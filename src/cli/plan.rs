@@ -5,10 +5,16 @@ use super::exit::{Exit, Failure};
 use super::streams;
 use super::survey::Surveyed;
 use crate::config::Settings;
+use crate::migrate;
 use crate::report::json::plan::PlanDoc;
 
 pub(super) async fn plan(common: &Common, args: &PlanArgs, settings: &Settings) -> Result<Exit, Failure> {
-    let surveyed = Surveyed::new(settings).await?;
+    let mut surveyed = Surveyed::new(settings).await?;
+    let clusters = (&surveyed.source, &surveyed.target);
+    match migrate::foresee(&surveyed.plan, clusters, settings.name.as_str()).await {
+        Ok(changes) => surveyed.plan = surveyed.plan.warned(changes),
+        Err(error) => streams::say(&format!("warning: not looked for plan_changed: {error}")),
+    }
     let log = if args.no_log { None } else { surveyed.log("plan") };
     match common.output {
         Output::Json => streams::document(&PlanDoc::from(&surveyed.plan))?,

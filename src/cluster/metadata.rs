@@ -153,6 +153,13 @@ impl Cluster {
         Ok(found)
     }
 
+    /// The ids of topics, of those that exist and where the brokers have ids.
+    pub async fn topic_ids(&self, topics: &BTreeSet<TopicName>) -> Result<BTreeMap<TopicName, TopicId>, ClusterError> {
+        let names: Vec<TopicName> = topics.iter().cloned().collect();
+        let found = self.metadata(Some(&names)).await?;
+        Ok(found.into_iter().filter_map(|(name, topic)| Some((name, topic.id?))).collect())
+    }
+
     /// Looks up brokers and controller alone.
     pub(super) async fn metadata_of_brokers(&self) -> Result<(), ClusterError> {
         self.look_up(Some(Vec::new())).await.map(drop)

@@ -97,7 +97,7 @@ pub enum LaneProblem {
         base: Offset,
     },
     /// The target's log holds records that this migration did not write.
-    #[error("the target's log ends at {} instead of {}, with records that this migration did not write: another producer writes to this partition", Count(.end.get()), Count(.expected.get()))]
+    #[error("the target's log ends at {} instead of {}, with records that the migration's state does not know: another producer wrote to this partition, or the state is older than the log (an old report?)", Count(.end.get()), Count(.expected.get()))]
     ForeignTail {
         /// Where the log should end.
         expected: Offset,
@@ -132,6 +132,17 @@ pub enum LaneProblem {
     },
 }
 
+/// What to do where a log can't be gone on with: records can't be taken out of it, and no position behind them would be
+/// right. Deleting the topic is for whoever knows that nobody else's are lost.
+fn begin_anew(from: Offset) -> String {
+    format!(
+        "look whose records the target topic holds, from offset {} on above all: if nobody needs any of them, delete the \
+         topic and run with another --name; otherwise delete the group kferry-NAME there and run with --append and \
+         without --report: everything moves once more, behind what is there",
+        Count(from.get())
+    )
+}
+
 /// How the code is shown.
 const NOT_ENOUGH_REPLICAS: &str = "NOT_ENOUGH_REPLICAS";
 const FOLLOWERS: &str = "bring the target's followers back in sync, or lower min.insync.replicas of the topic";
@@ -157,14 +168,10 @@ impl LaneProblem {
                 let then = "then run again: it looks what is there and goes on";
                 return Some(format!("see to the target's brokers, {then}"));
             }
-            // Its records can't be taken out of the log, and no position behind them would be right.
-            Self::Foreign { .. } | Self::ForeignTail { .. } => {
-                let then = "then delete the target topic and run again with another --name";
-                return Some(format!("stop that producer, {then}"));
+            Self::Foreign { expected, .. } | Self::ForeignTail { expected, .. } => {
+                return Some(format!("stop that producer and {}", begin_anew(*expected)));
             }
-            Self::Truncated { .. } => {
-                return Some("delete the target topic and run again with another --name".to_owned());
-            }
+            Self::Truncated { end, .. } => return Some(begin_anew(*end)),
             Self::Unsupported { .. } | Self::Corrupt { .. } | Self::Expired { .. } | Self::State { .. } => return None,
         };
         Some(match *code {

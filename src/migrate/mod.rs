@@ -6,6 +6,7 @@
 mod agenda;
 mod choices;
 mod error;
+mod found;
 pub mod groups;
 mod observer;
 mod outcome;
@@ -20,6 +21,7 @@ pub use choices::Choices;
 pub use error::MigrateError;
 pub use observer::{Observer, Step};
 pub use outcome::{Ended, LaneOutcome, Outcome};
+pub use prepare::foresee;
 pub use run::{Migration, run};
 pub use signals::{Signal, Signals, Stop};
 pub use status::{Activity, Status, done, status};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::agenda::Recorded;
+use super::agenda::{self, Recorded};
 use super::error::MigrateError;
 use super::run::Migration;
 use crate::batch::{AppendTime, Rules};
@@ -11,8 +11,8 @@ use crate::cluster::retry::RetryPolicy;
 use crate::cluster::{Cluster, Configs, Edge, Use};
 use crate::copy::{LaneSetup, Patience};
 use crate::kafka::{Offset, TopicId, TopicName, TopicPartition};
-use crate::plan::LanePlan;
-use crate::state::{Checkpoint, Created, Store, Writer};
+use crate::plan::{LanePlan, Plan, Warning};
+use crate::state::{self, Checkpoint, Created, Store, Writer};
 use crate::topics::{self, Mirrored};
 use crate::wire::ApiKey;
 
@@ -29,14 +29,41 @@ const PRODUCER_EXPIRY: i64 = 23 * 60 * 60 * 1000;
 /// How long a lane bears with a cluster that does not serve it: a broker that died may take a minute to come back.
 const BEARS: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// The ids of topics on the target, where its brokers have ids.
-pub(super) async fn target_ids(
-    target: &Cluster,
+/// What will keep a run of `plan` from going on with what the target remembers of a migration: the words that it will be
+/// refused with.
+///
+/// # Errors
+///
+/// The target can't be asked, or what it remembers can't be understood.
+pub async fn foresee(plan: &Plan, clusters: (&Cluster, &Cluster), name: &str) -> Result<Vec<Warning>, MigrateError> {
+    let reading = state::read(clusters.1, name).await.map_err(MigrateError::State)?;
+    changes(plan, clusters, &state::decode_all(&reading.state)?).await
+}
+
+/// What of the recorded can't be gone on with.
+pub(super) async fn changes(
+    plan: &Plan,
+    (source, target): (&Cluster, &Cluster),
+    recorded: &Recorded,
+) -> Result<Vec<Warning>, MigrateError> {
+    let known = |id: fn(&Checkpoint) -> Option<TopicId>| {
+        let known = recorded.iter().filter(move |(_, checkpoint)| id(checkpoint).is_some());
+        known.map(|(at, _)| at.topic.clone()).collect::<BTreeSet<_>>()
+    };
+    let (on_source, on_target) = (known(|checkpoint| checkpoint.source_id), known(|checkpoint| checkpoint.target_id));
+    let (on_source, on_target) = tokio::try_join!(ids(source, &on_source), ids(target, &on_target))?;
+    Ok(agenda::changes(plan, recorded, &[on_source, on_target]))
+}
+
+/// The ids of topics, where the brokers have ids.
+pub(super) async fn ids(
+    cluster: &Cluster,
     topics: &BTreeSet<TopicName>,
 ) -> Result<BTreeMap<TopicName, TopicId>, MigrateError> {
-    let names: Vec<TopicName> = topics.iter().cloned().collect();
-    let found = target.metadata(Some(&names)).await.map_err(MigrateError::Cluster)?;
-    Ok(found.into_iter().filter_map(|(name, topic)| Some((name, topic.id?))).collect())
+    if topics.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    cluster.topic_ids(topics).await.map_err(MigrateError::Cluster)
 }
 
 /// Where the logs of partitions end that nothing was written to yet.

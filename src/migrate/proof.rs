@@ -13,6 +13,7 @@ use super::run::Migration;
 use crate::cluster::Cluster;
 use crate::copy::{self, LaneEnd};
 use crate::kafka::TopicPartition;
+use crate::plan::Warning;
 use crate::verify::{self, Extent, Options, PARALLELISM, Tail};
 
 /// How long replication may take to reach the end of what was copied.
@@ -21,13 +22,14 @@ const REPLICATION: Duration = Duration::from_secs(60);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Compares what each copied lane claims with what the target holds, once all of that is replicated. It may be dropped at any
-/// time.
+/// Compares what each copied lane claims with what the target holds, once all of that is replicated. Says where that could
+/// not be done as closely as wanted. It may be dropped at any time.
 pub(super) async fn prove(
     migration: &Migration<'_>,
     lanes: &mut [LaneOutcome],
     observer: &mut dyn Observer,
-) -> Result<(), MigrateError> {
+) -> Result<Vec<Warning>, MigrateError> {
+    let mut warnings = Vec::new();
     let copied = lanes.iter().filter(|lane| lane.end == LaneEnd::Copied);
     replicated(migration.target, copied.map(|lane| lane.at.clone()).collect()).await?;
     let (_go_on, stop) = watch::channel(false);
@@ -41,6 +43,7 @@ pub(super) async fn prove(
         let (source, target) = (migration.source, migration.target);
         let verdicts = verify::compare(source, target, extents, options, stop.clone(), &mut tell).await;
         for (lane, verdict) in lanes.iter_mut().zip(verdicts) {
+            warnings.extend(verdict.warning().filter(|warning| !warnings.contains(warning)));
             if verdict.is_right() {
                 lane.verified = verdict.level;
             } else {
@@ -48,7 +51,7 @@ pub(super) async fn prove(
             }
         }
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// Waits until all that the leaders of partitions have is replicated.

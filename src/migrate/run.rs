@@ -8,21 +8,21 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::agenda::{Agenda, Recorded};
+use super::agenda::{self, Agenda, Recorded};
 use super::choices::Choices;
 use super::error::MigrateError;
 use super::groups::{self, Print};
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
 use super::signals::Stop;
-use super::{prepare, proof};
+use super::{found, prepare, proof};
 use crate::cluster::Cluster;
 use crate::copy::{Books, Copies, Engine, LaneEnd, LaneProblem, LaneSetup};
 use crate::kafka::{Offset, Span, TopicName, TopicPartition};
 use crate::offsets::{Moved, Outcome as GroupOutcome, Replaces};
 use crate::plan::{Permit, Plan, Warning, WarningCode};
 use crate::state::{self, Opening, Store};
-use crate::topics::{self, LeftOutBecause, Mirrored};
+use crate::topics::{self, LeftOutBecause, Made, Mirrored};
 
 /// A run that may start.
 #[derive(Clone, Debug)]
@@ -58,7 +58,8 @@ impl<'a> Migration<'a> {
     ) -> Result<Self, MigrateError> {
         let reading = state::read(target, name).await.map_err(MigrateError::State)?;
         let recorded = recall(&reading.state, &fallback)?;
-        let agenda = Agenda::new(plan, recorded.clone(), choices.extend).map_err(MigrateError::Refused)?;
+        agenda::refuse(prepare::changes(plan, (source, target), &recorded).await?)?;
+        let agenda = Agenda::new(plan, recorded.clone(), choices.extend);
         // An extension looks at the groups again: they may have read on where nothing came in.
         let done = agenda.is_finished() && groups_are_done(&agenda.recorded, plan, &choices);
         let finished = done && !choices.extend;
@@ -190,7 +191,7 @@ async fn repeat(
     observer: &mut dyn Observer,
     outcome: &mut Outcome,
 ) -> Result<(), MigrateError> {
-    proof::prove(migration, &mut outcome.lanes, observer).await?;
+    outcome.warnings.extend(proof::prove(migration, &mut outcome.lanes, observer).await?);
     if migration.choices.translate_offsets {
         let moved = moved(migration, &migration.recorded, &outcome.lanes);
         outcome.groups = groups::stand(migration.source, migration.target, migration.plan.groups(), moved).await;
@@ -296,17 +297,18 @@ async fn prepare(
     let stored = store.load().await.map_err(MigrateError::State)?;
     let recorded = recall(&stored, &migration.fallback)?;
     let from_report: Vec<TopicPartition> = recorded.keys().filter(|at| !stored.contains_key(at)).cloned().collect();
-    let agenda = Agenda::new(migration.plan, recorded, migration.choices.extend).map_err(MigrateError::Refused)?;
+    agenda::refuse(prepare::changes(migration.plan, (migration.source, migration.target), &recorded).await?)?;
+    let agenda = Agenda::new(migration.plan, recorded, migration.choices.extend);
     if agenda.is_resumed() {
         observer.step(Step::Resuming(&agenda.recorded));
     }
-    let made = create_topics(migration, observer).await?;
+    let Made { topics: made, found } = create_topics(migration, observer).await?;
+    agenda::refuse(found::look(migration, &found, &agenda.new).await?)?;
     let warnings = made.iter().flat_map(refused_configs).collect();
     let created = prepare::created(&made);
     let new: Vec<TopicPartition> = agenda.new.iter().map(|lane| lane.at.clone()).collect();
     let topics: BTreeSet<TopicName> = new.iter().chain(agenda.recorded.keys()).map(|at| at.topic.clone()).collect();
-    let ids = prepare::target_ids(migration.target, &topics).await?;
-    agenda.check_targets(&ids).map_err(MigrateError::Refused)?;
+    let ids = prepare::ids(migration.target, &topics).await?;
     let ends = prepare::target_ends(migration.target, &new).await?;
     let resumed: BTreeSet<TopicPartition> = agenda.recorded.keys().cloned().collect();
     let mut changed = agenda.extended;
@@ -329,10 +331,10 @@ async fn prepare(
     Ok(Prepared { checkpoints, resumed, told, warnings })
 }
 
-async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Vec<Mirrored>, MigrateError> {
+async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Made, MigrateError> {
     let missing = migration.plan.create();
     if missing.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Made::default());
     }
     let names: Vec<_> = missing.iter().map(|topic| topic.spec.name.clone()).collect();
     observer.step(Step::Creating(&names));
@@ -416,7 +418,7 @@ async fn conclude(
     checkpoints: Recorded,
 ) -> Result<(), MigrateError> {
     observer.step(Step::Verifying(migration.choices.verify));
-    proof::prove(migration, &mut outcome.lanes, observer).await?;
+    outcome.warnings.extend(proof::prove(migration, &mut outcome.lanes, observer).await?);
     outcome.warnings.extend(finish_topics(migration, &checkpoints, &outcome.lanes).await);
     if !migration.choices.translate_offsets {
         return end(migration, store, outcome, checkpoints, Print::NONE).await;

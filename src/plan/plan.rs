@@ -169,6 +169,13 @@ impl Plan {
         Self(parts)
     }
 
+    /// With more to know before a run.
+    #[must_use]
+    pub fn warned(mut self, more: Vec<Warning>) -> Self {
+        self.0.warnings.extend(more);
+        Self::new(self.0)
+    }
+
     /// When the survey began, in milliseconds since 1970 UTC.
     pub const fn at_ms(&self) -> i64 {
         self.0.at_ms

@@ -70,6 +70,8 @@ codes! {
     Truncated "truncated"
     /// A start below the recorded one cannot be met any more.
     PlanChanged "plan_changed"
+    /// The source's topic was deleted or made again: what was copied from it can't be compared any more.
+    SourceGone "source_gone"
     /// A topic or partition does not exist.
     TopicMissing "topic_missing"
     /// The target will not let topics be created as they must be.

@@ -7,6 +7,7 @@ use super::table::many;
 use crate::kafka::Offset;
 use crate::kafka::units::{Count, Span};
 use crate::migrate::Ended;
+use crate::plan::Warning;
 use crate::state::Skipped;
 use crate::verify::{Extent, Level, Mismatch, Verdict};
 
@@ -67,6 +68,19 @@ impl Verified {
         })
     }
 
+    /// What to know although it is no difference, once per topic.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings: Vec<Warning> =
+            self.partitions.iter().filter_map(|checked| checked.verdict.warning()).collect();
+        warnings.dedup();
+        warnings
+    }
+
+    /// The level that every partition has reached.
+    fn reached(&self) -> Level {
+        self.partitions.iter().filter_map(|checked| checked.verdict.level).min().unwrap_or(self.level)
+    }
+
     fn sum(&self, of: fn(&Verdict) -> i64) -> i64 {
         self.partitions.iter().map(|checked| of(&checked.verdict)).fold(0, i64::saturating_add)
     }
@@ -92,7 +106,7 @@ fn headline(verified: &Verified) -> String {
     );
     match verified.ended() {
         Ended::Done if verified.partitions.is_empty() => "Nothing was moved, so there is nothing to compare".to_owned(),
-        Ended::Done => format!("Verified by {}: {compared}, no difference", verified.level),
+        Ended::Done => format!("Verified by {}: {compared}, no difference", verified.reached()),
         Ended::Stopped => format!("Stopped: {compared} are the same"),
         Ended::Failed => format!("Failed: {compared} are the same, but not all could be compared"),
         Ended::Differs => {
@@ -130,7 +144,7 @@ fn partitions(verified: &Verified) -> Vec<String> {
             .push("explained: only one side still has them, the other lost them to retention or compaction".to_owned());
     }
     if verified.sum(|verdict| verdict.findings.unverifiable) > 0 {
-        lines.push("unverifiable: neither side has them any more".to_owned());
+        lines.push("unverifiable: neither side has them any more, or the source's topic is gone".to_owned());
     }
     lines
 }
@@ -174,7 +188,8 @@ fn failures(verified: &Verified) -> Vec<String> {
 /// What was compared otherwise than one would think, and what to do next.
 fn notes(verified: &Verified) -> Vec<String> {
     let count = |of: fn(&Verdict) -> bool| verified.partitions.iter().filter(|checked| of(&checked.verdict)).count();
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> =
+        verified.warnings().iter().map(|warning| format!("warning {}: {warning}", warning.code)).collect();
     if let some @ 1.. = count(|verdict| verdict.findings.own_time) {
         lines.push(format!("timestamps of {} are the target's own and were not compared", many(some, "partition")));
     }
@@ -201,7 +216,15 @@ mod tests {
         let at = TopicPartition::new("orders", partition);
         let (source, target) = (Offsets::new(500, 1_700), Offsets::new(0, 1_000));
         Checked {
-            extent: Extent { at: at.clone(), source, target, records: 1_000, skipped: Vec::new() },
+            extent: Extent {
+                at: at.clone(),
+                source,
+                target,
+                records: 1_000,
+                skipped: Vec::new(),
+                source_id: None,
+                target_id: None,
+            },
             skipped: Vec::new(),
             verdict: Verdict { at, level: Some(Level::Digest), findings, error: None },
         }
@@ -230,7 +253,7 @@ partition  level   records  differences  explained  unverifiable
 orders/0   digest    1,000            0          0             0
 orders/1   digest    1,000            0        200           100
 explained: only one side still has them, the other lost them to retention or compaction
-unverifiable: neither side has them any more
+unverifiable: neither side has them any more, or the source's topic is gone
 
 1 partition is compressed otherwise on the target: compared record by record
 "

@@ -65,22 +65,39 @@ fn and_more(others: usize) -> String {
     format!(" (and {} more topics)", Count(i64::try_from(others).unwrap_or(i64::MAX)))
 }
 
-/// Creates the topics and waits until each of their partitions has a leader that serves. Returns them as they were made:
-/// what the target refused of their configurations is among what they lack.
+/// What became of topics that were to be made.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Made {
+    /// Those that were made, as they were made: what the target refused of their configurations is among what they lack.
+    pub topics: Vec<Mirrored>,
+    /// Those that somebody else has made meanwhile.
+    pub found: BTreeSet<TopicName>,
+}
+
+/// Creates the topics and waits until each of their partitions has a leader that serves.
 ///
 /// # Errors
 ///
 /// A topic that the target refuses. When it did so on being asked, none was created.
-pub async fn create(target: &Cluster, wanted: &[Mirrored]) -> Result<Vec<Mirrored>, TopicsError> {
+pub async fn create(target: &Cluster, wanted: &[Mirrored]) -> Result<Made, TopicsError> {
     let mut topics: BTreeMap<TopicName, Mirrored> =
         wanted.iter().map(|topic| (topic.spec.name.clone(), topic.clone())).collect();
+    let mut found = BTreeSet::new();
     for validate_only in [true, false] {
-        let failed = settle(target, &mut topics, validate_only).await;
+        let mut failed = settle(target, &mut topics, validate_only).await;
+        failed.retain(|name, error| {
+            let exists = error.code() == Some(ErrorCode::TOPIC_ALREADY_EXISTS);
+            if exists {
+                topics.remove(name);
+                found.insert(name.clone());
+            }
+            !exists
+        });
         if let Some(error) = refusal(target, &topics, failed, validate_only) {
             return Err(error);
         }
     }
-    Ok(topics.into_values().collect())
+    Ok(Made { topics: topics.into_values().collect(), found })
 }
 
 /// Sets what created topics get once they are filled, by topic.

@@ -12,5 +12,5 @@ mod mirror;
 
 pub use codecs::{codecs, release};
 pub use configs::{AFTER, BEFORE, Effective, timestamp_limit};
-pub use create::{TopicsError, create, finish};
+pub use create::{Made, TopicsError, create, finish};
 pub use mirror::{ConfigLeftOut, Defaults, LeftOutBecause, Mirrored, command, mirror};

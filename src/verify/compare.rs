@@ -10,13 +10,14 @@ use tokio::task::JoinSet;
 
 use super::comparison::{Census, Comparison, Next, Passed, Unreadable};
 use super::extent::Extent;
+use super::fate::{Gone, is_missing};
 use super::findings::{Findings, Verdict, VerifyError, What};
 use super::level::Level;
 use super::offsets::{Tail, offsets_differ};
 use super::reader::{Read, Reader};
 use super::sequence::Losses;
 use crate::cluster::{Cluster, ClusterError, Edge};
-use crate::kafka::{Offset, Side, TopicName, TopicPartition};
+use crate::kafka::{Offset, Side, TopicId, TopicName, TopicPartition};
 
 /// How often the caller is told how far it is.
 const TELL_EVERY: Duration = Duration::from_millis(200);
@@ -131,8 +132,17 @@ struct Prepared {
     extent: Extent,
     /// What the numbers alone tell.
     findings: Findings,
-    /// Of the source and the target; `None` where the numbers are all that is wanted.
-    losses: Result<Option<[Losses; 2]>, ClusterError>,
+    work: Result<Todo, ClusterError>,
+}
+
+/// What is left to compare.
+enum Todo {
+    /// Nothing: the target's topic is not the one that was written.
+    Nothing,
+    /// Nothing: the numbers are all that is wanted, or can be had.
+    Numbers,
+    /// Both logs, of which the source's and the target's have lost this much.
+    Records([Losses; 2]),
 }
 
 type Ends = BTreeMap<TopicPartition, Result<Offset, ClusterError>>;
@@ -154,25 +164,46 @@ async fn compacted(cluster: &Cluster, topics: &[TopicName]) -> BTreeMap<TopicNam
 
 async fn prepare(source: &Cluster, target: &Cluster, extents: Vec<Extent>, options: Options) -> Vec<Prepared> {
     let partitions: Vec<TopicPartition> = extents.iter().map(|extent| extent.at.clone()).collect();
+    let target_ids = ids(target, &extents, |extent| extent.target_id).await;
     let mut target_ends = ends(target, Edge::HighWatermark, &partitions).await;
     let mut known = match options.level {
         Level::Offsets => None,
-        Level::Digest | Level::Records => Some(Known::look(source, target, &partitions).await),
+        Level::Digest | Level::Records => Some(Known::look(source, target, &extents, &partitions).await),
     };
     let one = |extent: Extent| {
         let mut findings = Findings::default();
-        let losses = match end(&mut target_ends, target, &extent.at) {
-            Err(error) => Err(error),
-            Ok(log_end) => {
-                if let Some(what) = offsets_differ(&extent, log_end, options.tail) {
-                    findings.differs(None, Some(log_end), What::Offsets(what));
-                }
-                known.as_mut().map(|known| known.losses(source, target, &extent.at, log_end)).transpose()
+        let mut look = || {
+            let now = target_ids.as_ref().map_err(Clone::clone)?.get(&extent.at.topic).copied();
+            let missing = is_missing(target_ends.get(&extent.at));
+            if let Some(gone) = Gone::of(Side::Target, extent.target_id, now, missing) {
+                findings.differs(Some(extent.source.start), Some(extent.target.start), What::Gone(gone));
+                return Ok(Todo::Nothing);
             }
+            let log_end = end(&mut target_ends, target, &extent.at)?;
+            if let Some(what) = offsets_differ(&extent, log_end, options.tail) {
+                findings.differs(None, Some(log_end), What::Offsets(what));
+            }
+            let Some(known) = &mut known else { return Ok(Todo::Numbers) };
+            findings.source_gone = known.source_gone(&extent)?;
+            if findings.source_gone.is_some() {
+                findings.unverifiable = extent.target.len();
+                return Ok(Todo::Numbers);
+            }
+            known.losses(source, target, &extent.at, log_end).map(Todo::Records)
         };
-        Prepared { extent, findings, losses }
+        let work = look();
+        Prepared { extent, findings, work }
     };
     extents.into_iter().map(one).collect()
+}
+
+type Ids = Result<BTreeMap<TopicName, TopicId>, ClusterError>;
+
+/// The ids that topics have now, as far as one was recorded.
+async fn ids(cluster: &Cluster, extents: &[Extent], recorded: fn(&Extent) -> Option<TopicId>) -> Ids {
+    let known = extents.iter().filter(|extent| recorded(extent).is_some());
+    let topics: BTreeSet<TopicName> = known.map(|extent| extent.at.topic.clone()).collect();
+    if topics.is_empty() { Ok(BTreeMap::new()) } else { cluster.topic_ids(&topics).await }
 }
 
 fn end(ends: &mut Ends, cluster: &Cluster, at: &TopicPartition) -> Result<Offset, ClusterError> {
@@ -181,6 +212,7 @@ fn end(ends: &mut Ends, cluster: &Cluster, at: &TopicPartition) -> Result<Offset
 
 /// What is looked up before both sides are read.
 struct Known {
+    source_ids: Ids,
     source_starts: Ends,
     source_ends: Ends,
     target_starts: Ends,
@@ -189,16 +221,23 @@ struct Known {
 }
 
 impl Known {
-    async fn look(source: &Cluster, target: &Cluster, partitions: &[TopicPartition]) -> Self {
+    async fn look(source: &Cluster, target: &Cluster, extents: &[Extent], partitions: &[TopicPartition]) -> Self {
         let topics: BTreeSet<TopicName> = partitions.iter().map(|at| at.topic.clone()).collect();
         let topics: Vec<TopicName> = topics.into_iter().collect();
         Self {
+            source_ids: ids(source, extents, |extent| extent.source_id).await,
             source_starts: ends(source, Edge::Earliest, partitions).await,
             source_ends: ends(source, Edge::Latest, partitions).await,
             target_starts: ends(target, Edge::Earliest, partitions).await,
             source_compacted: compacted(source, &topics).await,
             target_compacted: compacted(target, &topics).await,
         }
+    }
+
+    fn source_gone(&self, extent: &Extent) -> Result<Option<Gone>, ClusterError> {
+        let now = self.source_ids.as_ref().map_err(Clone::clone)?.get(&extent.at.topic).copied();
+        let missing = is_missing(self.source_ends.get(&extent.at));
+        Ok(Gone::of(Side::Source, extent.source_id, now, missing))
     }
 
     fn losses(
@@ -234,23 +273,31 @@ struct Work {
 
 impl Work {
     async fn partition(&self, prepared: Prepared, done: &AtomicI64) -> Verdict {
-        let Prepared { extent, findings, losses } = prepared;
-        let at = extent.at.clone();
-        let compared = match losses {
-            Err(error) => Err(VerifyError::Cluster(error)),
-            Ok(None) => {
-                done.fetch_add(extent.target.len(), Ordering::Relaxed);
-                let same = if findings.differences() == 0 { extent.target.len() } else { 0 };
-                Ok(Findings { same, ..Findings::default() })
+        let Prepared { extent, mut findings, work } = prepared;
+        let done_all = || done.fetch_add(extent.target.len(), Ordering::Relaxed);
+        let (level, error) = match work {
+            Err(error) => (None, Some(VerifyError::Cluster(error))),
+            Ok(Todo::Nothing) => {
+                done_all();
+                (None, None)
             }
-            Ok(Some(losses)) => self.passes(&extent, losses, done).await,
+            Ok(Todo::Numbers) => {
+                done_all();
+                if findings.differences() == 0 {
+                    findings.same = extent.target.len() - findings.unverifiable;
+                }
+                (Some(Level::Offsets), None)
+            }
+            Ok(Todo::Records(losses)) => match self.passes(&extent, losses, done).await {
+                Err(error) => (None, Some(error)),
+                Ok(mut found) => {
+                    found.put_first(findings);
+                    findings = found;
+                    (Some(self.level), None)
+                }
+            },
         };
-        let (level, mut found, error) = match compared {
-            Ok(found) => (Some(self.level), found, None),
-            Err(error) => (None, Findings::default(), Some(error)),
-        };
-        found.put_first(findings);
-        Verdict { at, level, findings: found, error }
+        Verdict { at: extent.at, level, findings, error }
     }
 
     async fn passes(&self, extent: &Extent, losses: [Losses; 2], done: &AtomicI64) -> Result<Findings, VerifyError> {

@@ -1,6 +1,6 @@
 //! What a lane claims to have written.
 
-use crate::kafka::{Offset, Span, TopicPartition};
+use crate::kafka::{Offset, Span, TopicId, TopicPartition};
 use crate::state::Checkpoint;
 
 /// A stretch of the source and where it lies on the target.
@@ -16,6 +16,10 @@ pub struct Extent {
     pub records: i64,
     /// Source offsets that were left out on purpose, in order: corrupt, or lost before they could be copied.
     pub skipped: Vec<Span>,
+    /// The topic's id on the source when the copy began, where its brokers have ids.
+    pub source_id: Option<TopicId>,
+    /// The same on the target.
+    pub target_id: Option<TopicId>,
 }
 
 impl Extent {
@@ -27,6 +31,8 @@ impl Extent {
             target: checkpoint.written(),
             records: checkpoint.records,
             skipped: checkpoint.skipped.iter().map(|skipped| skipped.span).collect(),
+            source_id: checkpoint.source_id,
+            target_id: checkpoint.target_id,
         }
     }
 

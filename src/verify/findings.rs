@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use super::fate::Gone;
 use super::level::Level;
 use crate::batch::BatchError;
 use crate::cluster::ClusterError;
 use crate::kafka::units::Count;
 use crate::kafka::{Offset, Side, TopicPartition};
+use crate::plan::{Warning, WarningCode};
 
 /// So many differences of a partition are listed; more are only counted.
 const LISTED: usize = 100;
@@ -26,6 +28,8 @@ pub enum What {
     Altered(Vec<&'static str>),
     /// The numbers of the copy and of the target do not fit together.
     Offsets(String),
+    /// The target's topic is not the one that was written.
+    Gone(Gone),
 }
 
 impl fmt::Display for What {
@@ -37,6 +41,7 @@ impl fmt::Display for What {
             Self::Order => f.write_str("order"),
             Self::Altered(parts) => f.write_str(&parts.join(",")),
             Self::Offsets(what) => f.write_str(what),
+            Self::Gone(gone) => gone.fmt(f),
         }
     }
 }
@@ -73,8 +78,10 @@ pub struct Findings {
     pub same_batches: u64,
     /// Records that one side still has and the other lost to retention or compaction.
     pub explained: i64,
-    /// Records that neither side has any more.
+    /// Records that neither side has any more, or whose source topic is gone.
     pub unverifiable: i64,
+    /// What became of the source's topic where its records can't be compared any more.
+    pub source_gone: Option<Gone>,
     /// Whether the target's brokers set timestamps themselves, which were not compared.
     pub own_time: bool,
     /// Whether the target stores a codec that the source does not.
@@ -191,6 +198,13 @@ impl Verdict {
             many => format!("{} differences", Count(i64::try_from(many).unwrap_or(i64::MAX))),
         };
         Some(format!("{}: {differences}, the first at {first}", self.at))
+    }
+
+    /// What to know although nothing is wrong: records whose source is gone were not compared.
+    pub fn warning(&self) -> Option<Warning> {
+        let gone = self.findings.source_gone?;
+        let message = format!("{gone}: its records can't be compared any more, only the target's offsets were checked");
+        Some(Warning::new(WarningCode::SourceGone, message).topic(&self.at.topic))
     }
 
     /// Whether it came to its end without one.

@@ -7,12 +7,13 @@
 //!
 //! The levels `digest` and `records` read both sides again ([`compare()`]): a `Reader` for each side hands what it reads
 //! to a `Comparison`, which knows no sockets. What one side lost to retention or compaction since is told from what is
-//! wrong.
+//! wrong. A topic that is not the one of the copy any more ([`Gone`]) is neither read nor judged by its records.
 
 mod compare;
 mod comparison;
 mod content;
 mod extent;
+mod fate;
 mod findings;
 mod level;
 mod offsets;
@@ -25,6 +26,7 @@ mod walk;
 
 pub use compare::{Options, PARALLELISM, Progress, compare};
 pub use extent::Extent;
+pub use fate::Gone;
 pub use findings::{Findings, Mismatch, Verdict, VerifyError, What};
 pub use level::{Level, UnknownLevel};
 pub use offsets::Tail;

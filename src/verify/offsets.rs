@@ -39,6 +39,8 @@ mod tests {
             target: Span::new(0, 200),
             records: 200,
             skipped: Vec::new(),
+            source_id: None,
+            target_id: None,
         }
     }
 

@@ -87,6 +87,8 @@ fn claim(source: &Log, records: i64) -> Extent {
         target: Span::new(START, START + records),
         records,
         skipped: Vec::new(),
+        source_id: None,
+        target_id: None,
     }
 }
 

@@ -62,7 +62,7 @@ const UNTIL_TERMINATED: i64 = 240;
 const BEYOND_THE_SESSION: Duration = Duration::from_secs(14);
 
 /// The cluster as one side of a migration whose other side is an embedded broker.
-fn beside(side: Side, site: &Site, body: impl FnOnce(&Lab<'_>)) {
+pub(super) fn beside(side: Side, site: &Site, body: impl FnOnce(&Lab<'_>)) {
     let embedded = Broker::Embedded(Version::V4_1).start(1, &[], Arc::default()).expect("an embedded cluster");
     let kferry = Kferry::new(env!("CARGO_BIN_EXE_kferry-under-test"));
     let [source, target] = if side == Side::Source { [site, &embedded] } else { [&embedded, site] };
@@ -275,13 +275,37 @@ fn a_foreign_producer_stops_its_partition_and_no_other(site: &Site) {
             assert_eq!(partition(&result, &slow.topic, number)["records_written"], Value::from(count));
         }
         slow.begins_as_on_the_source(1, at);
-        let theirs: Vec<_> =
-            site.read_range(&slow.topic, 1, at, at + 3).into_iter().map(|record| record.value).collect();
-        assert_eq!(theirs, foreign.records.into_iter().map(|record| record.value).collect::<Vec<_>>());
+        let theirs = || {
+            let records = site.read_range(&slow.topic, 1, at, at + 3).into_iter();
+            records.map(|record| record.value).collect::<Vec<_>>()
+        };
+        let values: Vec<_> = foreign.records.into_iter().map(|record| record.value).collect();
+        assert_eq!(theirs(), values);
         assert!(!slow.group_is_committed(), "the group is not whole");
         // It can't be gone on with either.
         let again = slow.call().run().expect_code(1);
         let last = again.stderr.lines().last().unwrap_or_default();
-        assert!(last.contains("another producer writes to this partition"), "{again}");
+        assert!(last.contains("another producer wrote to this partition"), "{again}");
+        let look = format!("look whose records the target topic holds, from offset {at} on above all");
+        assert!(last.contains(&look) && last.contains("delete the group kferry-NAME"), "{again}");
+        if site.version() >= DELETES_GROUPS {
+            is_moved_once_more(site, &slow);
+        }
+        assert_eq!(theirs(), values, "whatever is done as advised, they stay");
     });
+}
+
+/// DeleteGroups came with it.
+const DELETES_GROUPS: protocol_tests::lab::Version = protocol_tests::lab::Version::of(1, 1, 0);
+
+/// Without its state a migration begins anew behind what is there, and the group goes on in the second copy.
+fn is_moved_once_more(site: &Site, slow: &Slow<'_>) {
+    let ends = PARTITIONS.map(|number| site.bounds(&slow.topic, number).1).collect::<Vec<_>>();
+    site.delete_group(&slow.state_group());
+    slow.call().args(["--append"]).run().expect_code(0);
+    let committed = site.committed(&slow.group);
+    for (number, end) in PARTITIONS.zip(ends) {
+        assert_eq!(site.bounds(&slow.topic, number), (0, end + slow.records - start(number)));
+        assert_eq!(committed[&(slow.topic.name.clone(), number)].offset, end, "{committed:?}");
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 const LIMIT: Duration = Duration::from_secs(180);
 
 #[track_caller]
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async { timeout(LIMIT, future).await.expect("it ends in time") })
 }
@@ -54,7 +54,7 @@ fn opening(pid: u32, take_over: bool) -> Opening {
 }
 
 /// Opens a store through connections of its own, as another process does.
-async fn open(site: &Site, name: &str, pid: u32) -> Result<Store, StoreError> {
+pub(super) async fn open(site: &Site, name: &str, pid: u32) -> Result<Store, StoreError> {
     Store::open(&connect(site).await, name, opening(pid, false), &mut |_| {}).await
 }
 
@@ -77,7 +77,7 @@ fn name() -> String {
 }
 
 /// Keeps the lock while something else goes on.
-async fn keeping<T>(store: &Store, during: impl Future<Output = T>) -> T {
+pub(super) async fn keeping<T>(store: &Store, during: impl Future<Output = T>) -> T {
     tokio::select! {
         biased;
         lost = store.keep() => panic!("lost: {lost}"),

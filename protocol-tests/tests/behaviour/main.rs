@@ -1,6 +1,6 @@
 //! Every behaviour of kferry and of the brokers it is tested with, one source for both kinds of broker.
 //!
-//! `KFERRY_REAL` chooses the brokers: unset, the embedded ones; `matrix`, every pair of real Apache Kafka that kferry
+//! `KFERRY_REAL` chooses the brokers: unset, the embedded ones; `matrix`, pairs of all real Apache Kafka that kferry
 //! promises to move data between; or a list such as `2.8.2->4.3.0,4.1.0` for quick work. `cargo kafka` sets `matrix`.
 //! Where real brokers are asked for, the embedded ones meet Kafka's own client too.
 //!
@@ -10,6 +10,7 @@
 //! | `plan.rs` | what `kferry plan` finds and decides, and that it changes nothing |
 //! | `contents_plan.rs` | what a plan says about the batches themselves: open transactions, codecs, timestamps |
 //! | `run.rs` | what `kferry run` moves, proves and refuses |
+//! | `creation.rs` | topics that somebody else makes between a run's plan and its creating them |
 //! | `verify.rs` | what `kferry verify` finds, explains, and can not compare |
 //! | `produce/` | what a broker does with raw record batches: each row of a table measured on real brokers |
 //! | `groups.rs` | where groups go on: their offsets translated and committed, or why not |
@@ -28,6 +29,7 @@ mod arena;
 mod client;
 mod contents;
 mod contents_plan;
+mod creation;
 mod faults;
 mod groups;
 mod lock;
@@ -59,6 +61,7 @@ fn scenarios() -> Vec<Scenario> {
         migration::scenarios(),
         plan::scenarios(),
         contents_plan::scenarios(),
+        creation::scenarios(),
         run::scenarios(),
         groups::scenarios(),
         produce::scenarios(),
@@ -97,7 +100,7 @@ fn main() -> ExitCode {
 }
 
 /// Rooms that are about what happens on the target: there each target has its turn with the newest source alone.
-const OF_THE_TARGET: [&str; 2] = ["resume", "verify"];
+const OF_THE_TARGET: [&str; 3] = ["creation", "resume", "verify"];
 
 /// Why a scenario has its turn with another source.
 fn repeats(scenario: &Scenario, arena: &Arena, arenas: &[Arena]) -> Option<String> {

@@ -12,6 +12,9 @@ use serde_json::Value;
 /// What no broker before it has: record batches with headers, idempotent producers, transactions, DeleteRecords.
 pub(super) const V0_11: Version = Version::ancient(0, 11, 0, 0);
 
+/// From here on brokers know topics by ids (KIP-516).
+pub(super) const TOPIC_IDS: Version = Version::of(2, 8, 0);
+
 pub(super) fn scenarios() -> Vec<Scenario> {
     let by_deleting = on_a_pair!["plan":
         a_commit_below_the_log_start_starts_there_and_counts_what_expired,

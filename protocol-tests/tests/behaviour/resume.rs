@@ -4,18 +4,23 @@ use std::thread;
 use std::time::Duration;
 
 use protocol_tests::lab::hand::Writing;
-use protocol_tests::lab::kferry::Outcome;
+use protocol_tests::lab::kferry::{Call, Outcome};
 use protocol_tests::lab::record::Fill;
 use protocol_tests::lab::{Lab, Scenario, Topic, Version, wait};
 use protocol_tests::on_a_pair;
+use serde_json::Value;
 
-use super::plan::{V0_11, partition, recent, records};
+use super::plan::{TOPIC_IDS, V0_11, partition, recent, records};
 use super::slow::{PARTITIONS, Shape, Slow, is_told_alike};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let with_deletion = on_a_pair!["resume":
         what_the_source_deletes_while_it_is_copied_is_listed_as_lost,
         a_group_inside_of_what_was_lost_goes_on_behind_it_and_the_loss_is_told_once,
+    ];
+    let with_topic_ids = on_a_pair!["resume":
+        a_target_topic_that_is_not_the_recorded_one_is_refused_as_the_plan_has_said,
+        a_source_topic_that_was_made_anew_is_refused_as_the_plan_has_said,
     ];
     // DeleteGroups came with 1.1.
     let with_groups = on_a_pair!["resume": a_state_that_is_gone_is_taken_from_the_report];
@@ -28,7 +33,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         a_run_that_is_taken_over_writes_nothing_more,
         an_extension_moves_what_came_since_and_the_groups_forward,
         a_finished_run_that_is_repeated_writes_nothing,
-        a_start_below_the_recorded_one_is_refused,
+        a_start_below_the_recorded_one_is_refused_as_the_plan_has_said,
         a_target_topic_that_was_made_anew_is_refused_or_begun_anew,
         a_target_topic_that_is_deleted_stops_its_own_partitions_only,
         another_commit_of_a_group_stays_until_it_is_to_be_replaced,
@@ -36,6 +41,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     ]
     .into_iter()
     .chain(with_groups.into_iter().map(|scenario| scenario.since(Version::of(1, 1, 0))))
+    .chain(with_topic_ids.into_iter().map(|scenario| scenario.since(TOPIC_IDS)))
     .chain(with_deletion.into_iter().map(|scenario| scenario.since(V0_11)))
     .collect()
 }
@@ -146,14 +152,76 @@ fn a_finished_run_that_is_repeated_writes_nothing(lab: &Lab<'_>) {
     }
 }
 
-fn a_start_below_the_recorded_one_is_refused(lab: &Lab<'_>) {
+fn a_start_below_the_recorded_one_is_refused_as_the_plan_has_said(lab: &Lab<'_>) {
     let slow = slow(lab, "changed", recent());
     slow.call().run().expect_code(0);
+    assert_eq!(foreseen(lab, &slow), [] as [String; 0]);
     lab.source.commit(&slow.group, &slow.topic, 2, 3);
-    let outcome = slow.call().run().expect_code(1);
-    let last = outcome.stderr.lines().last().unwrap_or_default();
-    assert!(last.contains("plan_changed") && last.contains("start at 3 now") && last.contains("start 14"), "{outcome}");
+    let foreseen = foreseen(lab, &slow);
+    assert!(foreseen[0].contains("start at 3 now") && foreseen[0].contains("start 14"), "{foreseen:?}");
+    is_refused_as(&foreseen, 1, slow.call());
     assert_eq!(lab.target.bounds(&slow.topic, 2), (0, RECORDS - 14));
+}
+
+/// The words of each `plan_changed` of a plan of this migration.
+#[track_caller]
+fn foreseen(lab: &Lab<'_>, slow: &Slow<'_>) -> Vec<String> {
+    let call = lab.kferry("plan").args(["--no-log", "--name", &slow.name, "--topic", &slow.topic.name]);
+    let (outcome, plan) = call.json();
+    outcome.expect_code(0);
+    let warnings = plan["warnings"].as_array().expect("warnings").iter();
+    let changes = warnings.filter(|warning| warning["code"] == "plan_changed");
+    let words = |warning: &Value| {
+        assert_eq!(warning["topic"], slow.topic.name.as_str());
+        warning["message"].as_str().expect("words").to_owned()
+    };
+    changes.map(words).collect()
+}
+
+#[track_caller]
+fn is_refused_as(foreseen: &[String], count: usize, call: Call) {
+    let outcome = call.run().expect_code(1);
+    let last = outcome.stderr.lines().last().unwrap_or_default();
+    assert_eq!(foreseen.len(), count, "{foreseen:?}");
+    assert!(last.contains("plan_changed: ") && last.contains(&foreseen[0]), "{outcome}");
+}
+
+fn a_target_topic_that_is_not_the_recorded_one_is_refused_as_the_plan_has_said(lab: &Lab<'_>) {
+    let slow = slow(lab, "target-anew", recent());
+    let moved = slow.call().args(["--report", "report.json"]).run().expect_code(0);
+    let state = lab.target.committed(&slow.state_group());
+    lab.target.delete_topic(&slow.topic);
+    let refused = slow.call().after(moved).args(["--report", "report.json"]).run().expect_code(1);
+    let last = refused.stderr.lines().last().unwrap_or_default();
+    assert!(last.contains("plan_changed") && last.contains("the target's topic was deleted since"), "{refused}");
+    lab.target.create_topic(&slow.topic, PARTITIONS.end, &[]); // would fail if the run had made it
+    // Coordinators forget the offsets of a deleted topic.
+    for ((_, number), commit) in &state {
+        lab.target.commit_with(&slow.state_group(), &slow.topic, *number, commit.offset, &commit.metadata);
+    }
+    let foreseen = foreseen(lab, &slow);
+    assert!(foreseen[0].contains("the target's topic was deleted and made again since"), "{foreseen:?}");
+    is_refused_as(&foreseen, 3, slow.call());
+    assert_eq!(lab.target.bounds(&slow.topic, 0), (0, 0));
+}
+
+fn a_source_topic_that_was_made_anew_is_refused_as_the_plan_has_said(lab: &Lab<'_>) {
+    let slow = slow(lab, "source-anew", recent());
+    slow.is_moved(&slow.call().run().expect_code(0).json());
+    lab.source.delete_topic(&slow.topic);
+    lab.source.create_topic(&slow.topic, PARTITIONS.end, &[]);
+    for number in PARTITIONS {
+        lab.source.write(&slow.topic, number, &records(20));
+        lab.source.commit(&slow.group, &slow.topic, number, 15);
+    }
+    let foreseen = foreseen(lab, &slow);
+    assert!(foreseen[0].contains("the source's topic was deleted and made again since"), "{foreseen:?}");
+    is_refused_as(&foreseen, 3, slow.call());
+    assert_eq!(lab.target.bounds(&slow.topic, 0), (0, RECORDS));
+    // As the refusal says.
+    lab.target.delete_group(&slow.state_group());
+    slow.call().args(["--append"]).run().expect_code(0);
+    assert_eq!(lab.target.bounds(&slow.topic, 0), (0, RECORDS + 5));
 }
 
 fn a_target_topic_that_was_made_anew_is_refused_or_begun_anew(lab: &Lab<'_>) {

@@ -10,7 +10,7 @@ use protocol_tests::lab::{Codec, Lab, Scenario, Topic};
 use protocol_tests::on_a_pair;
 use serde_json::{Value, json};
 
-use super::plan::{V0_11, partition, recent, records};
+use super::plan::{TOPIC_IDS, V0_11, partition, recent, records, warns};
 
 const LEVELS: [&str; 3] = ["offsets", "digest", "records"];
 const REPORT: &str = "report.json";
@@ -27,7 +27,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         what_others_write_behind_the_copy_is_no_difference,
         the_state_on_the_target_says_what_was_moved,
         a_run_leaves_on_the_target_what_a_verification_needs,
-        a_source_that_is_gone_can_not_be_compared,
+        a_target_that_was_deleted_or_made_anew_is_a_difference,
+        a_source_that_was_deleted_or_made_anew_leaves_nothing_to_compare,
     ];
     let old = on_a_pair!["verify": a_copy_of_message_sets_is_verified];
     old.into_iter().chain(since_batches.into_iter().map(|scenario| scenario.since(V0_11))).collect()
@@ -315,15 +316,63 @@ fn the_state_on_the_target_says_what_was_moved(lab: &Lab<'_>) {
     assert_eq!(partition(&document, &topic, 0)["differences"], expected, "{document:#}");
 }
 
-fn a_source_that_is_gone_can_not_be_compared(lab: &Lab<'_>) {
-    let topic = lab.source.new_topic("gone", 1, &[]);
+fn a_target_that_was_deleted_or_made_anew_is_a_difference(lab: &Lab<'_>) {
+    let topic = lab.source.new_topic("target-anew", 1, &[]);
     lab.source.write(&topic, 0, &records(10));
-    let earlier = moved(lab, &[&topic], &[]);
+    let differs = |earlier: Outcome, level: &str, said: &str| {
+        let (outcome, document) = verify_after(lab, earlier, level).json();
+        let outcome = outcome.expect_code(3);
+        let lane = partition(&document, &topic, 0);
+        let expected = json!([{ "source_offset": 0, "target_offset": 0, "what": said }]);
+        assert_eq!((&document["outcome"], &lane["differences"]), (&json!("differs"), &expected), "{document:#}");
+        assert_eq!((&lane["verified"], &lane["same"]), (&Value::Null, &json!(0)), "{document:#}");
+        assert!(outcome.stderr.lines().last().unwrap_or_default().contains(said), "{outcome}");
+        outcome
+    };
+    let mut earlier = moved(lab, &[&topic], &[]);
+    lab.target.delete_topic(&topic);
+    for level in LEVELS {
+        earlier = differs(earlier, level, "the target's topic was deleted since this migration began");
+    }
+    lab.target.create_topic(&topic, 1, &[]);
+    lab.target.write(&topic, 0, &records(10));
+    if lab.target.version() < TOPIC_IDS {
+        is_right(lab, earlier);
+        return;
+    }
+    for level in LEVELS {
+        earlier = differs(earlier, level, "the target's topic was deleted and made again since this migration began");
+    }
+}
+
+fn a_source_that_was_deleted_or_made_anew_leaves_nothing_to_compare(lab: &Lab<'_>) {
+    let topic = lab.source.new_topic("source-anew", 1, &[]);
+    lab.source.write(&topic, 0, &records(10));
+    let can_not_be_compared = |earlier: Outcome, level: &str, said: &str| {
+        let (outcome, document) = verify_after(lab, earlier, level).json();
+        let lane = partition(&document, &topic, 0);
+        assert_eq!((&lane["verified"], &lane["differences"]), (&json!("offsets"), &json!([])), "{document:#}");
+        assert_eq!((&lane["same"], &lane["unverifiable"]), (&json!(0), &json!(10)), "{document:#}");
+        assert!(warns(&document, "source_gone", &topic), "{document:#}");
+        assert!(document["warnings"][0]["message"].as_str().is_some_and(|text| text.contains(said)), "{document:#}");
+        let shown = verify_after(lab, outcome.expect_code(0), level).run().expect_code(0);
+        assert!(shown.stdout.starts_with("Verified by offsets: 0 records") && shown.stdout.contains(said), "{shown}");
+        shown
+    };
+    let mut earlier = moved(lab, &[&topic], &[]);
     lab.source.delete_topic(&topic);
-    let (outcome, document) = verify_after(lab, earlier, "digest").json();
-    let outcome = outcome.expect_code(1);
-    assert_eq!(document["outcome"], "failed", "{document:#}");
-    let said = outcome.stderr.lines().last().unwrap_or_default();
-    assert!(said.contains(&topic.name) && said.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{said}");
-    verify_after(lab, outcome, "offsets").run().expect_code(0);
+    for level in ["digest", "records"] {
+        earlier = can_not_be_compared(earlier, level, "the source's topic was deleted since this migration began");
+    }
+    lab.source.create_topic(&topic, 1, &[]);
+    lab.source.write(&topic, 0, &records(20)[10..]);
+    if lab.source.version() >= TOPIC_IDS {
+        for level in ["digest", "records"] {
+            let said = "the source's topic was deleted and made again since this migration began";
+            earlier = can_not_be_compared(earlier, level, said);
+        }
+    }
+    let (_, document) = verify_after(lab, earlier, "offsets").json();
+    let lane = partition(&document, &topic, 0);
+    assert_eq!((&lane["verified"], &lane["same"]), (&json!("offsets"), &json!(10)), "the target alone tells that");
 }

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use age::{gaps_in_question, times_needed};
 pub use codecs::spans_in_question;
 pub use select::{Taken, select, wants_commits};
+pub use target::{not_empty, other_count};
 
 use pair::{There, pairs};
 

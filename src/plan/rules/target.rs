@@ -4,7 +4,7 @@ use super::codecs::codecs;
 use super::pair::{Pair, There};
 use super::{Rules, count, many};
 use crate::kafka::units::{Bytes, Count};
-use crate::kafka::{Span, TopicName};
+use crate::kafka::{Span, TopicName, TopicPartition};
 use crate::plan::facts::{Survey, TargetFacts, TargetTopic};
 use crate::plan::plan::LanePlan;
 use crate::plan::warning::{Permit, Warning, WarningCode, Weight};
@@ -128,6 +128,31 @@ fn missing(pair: &Pair<'_>, mirrored: &Mirrored, survey: &Survey, rules: &Rules<
     }
 }
 
+/// What keeps records from moving to a topic that has `theirs` partitions instead of `ours`.
+pub fn other_count(topic: &TopicName, ours: usize, theirs: usize) -> Option<Warning> {
+    if ours == theirs {
+        return None;
+    }
+    let message = format!("{ours} partitions on the source, {theirs} on the target");
+    let advice = if theirs < ours {
+        format!("add partitions there, as kferry keeps their numbers: kafka-topics.sh --alter --partitions {ours}")
+    } else {
+        "kferry keeps the partitions' numbers: if nobody needs what the target's topic holds, delete it, and it is created \
+         again"
+            .into()
+    };
+    let warning = Warning::new(WarningCode::PartitionCount, message).topic(topic);
+    Some(warning.advice(advice).weight(Weight::Refuse))
+}
+
+/// What keeps records from moving to a partition that holds some that no migration is known to have written.
+pub fn not_empty(at: &TopicPartition, held: i64) -> Warning {
+    let message = format!("the target holds {} records already", Count(held));
+    let advice = "if an earlier run wrote them, use its --report FILE, not --append";
+    let warning = Warning::new(WarningCode::NotEmpty, message).at(at);
+    warning.advice(advice).weight(Weight::Unless(Permit::Append))
+}
+
 /// The topic is there: its partitions, what they hold, and how many replicas follow.
 fn existing(
     pair: &Pair<'_>,
@@ -137,16 +162,8 @@ fn existing(
     partitions: &[LanePlan],
     warnings: &mut Vec<Warning>,
 ) {
-    let (ours, theirs) = (pair.source.partitions.len(), topic.partitions.len());
-    if ours != theirs {
-        let message = format!("{ours} partitions on the source, {theirs} on the target");
-        let advice = if theirs < ours {
-            format!("add partitions there, as kferry keeps their numbers: kafka-topics.sh --alter --partitions {ours}")
-        } else {
-            "kferry keeps the partitions' numbers: delete the target's topic so that it is created again".into()
-        };
-        let warning = Warning::new(WarningCode::PartitionCount, message).topic(pair.name).weight(Weight::Refuse);
-        warnings.push(warning.advice(advice));
+    if let Some(warning) = other_count(pair.name, pair.source.partitions.len(), topic.partitions.len()) {
+        warnings.push(warning);
         return;
     }
     let own = format!("kferry-{}", rules.name);
@@ -162,19 +179,15 @@ fn existing(
         if held == 0 || movers.is_some_and(|movers| movers.iter().any(|group| group.as_str() == own)) {
             continue;
         }
-        let (message, advice, weight) = match movers.and_then(|movers| movers.first()) {
-            Some(other) => (
-                format!("the target holds {} records, and {other} has moved this partition", Count(held)),
-                format!("go on with --name {}", other.as_str().trim_start_matches("kferry-")),
-                Weight::Refuse,
-            ),
-            None => (
-                format!("the target holds {} records already", Count(held)),
-                "if an earlier run wrote them, use its --report FILE, not --append".to_owned(),
-                Weight::Unless(Permit::Append),
-            ),
-        };
-        warnings.push(Warning::new(WarningCode::NotEmpty, message).at(&lane.at).advice(advice).weight(weight));
+        warnings.push(match movers.and_then(|movers| movers.first()) {
+            Some(other) => {
+                let message = format!("the target holds {} records, and {other} has moved this partition", Count(held));
+                let advice = format!("go on with --name {}", other.as_str().trim_start_matches("kferry-"));
+                let warning = Warning::new(WarningCode::NotEmpty, message).at(&lane.at);
+                warning.advice(advice).weight(Weight::Refuse)
+            }
+            None => not_empty(&lane.at, held),
+        });
     }
     if let (Some(needed), Some((in_sync, replicas))) = (min_isr, short.iter().min()) {
         let message = format!(

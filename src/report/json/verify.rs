@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::plan::WarningDoc;
 use super::run::{BatchesDoc, SkippedDoc, VolumeDoc};
 use crate::migrate::Ended;
 use crate::report::verified::{Checked, Verified};
@@ -23,8 +24,8 @@ pub struct VerifyDoc {
     pub partitions: Vec<PartitionDoc>,
     /// Always empty: groups are not looked at.
     pub groups: Vec<serde_json::Value>,
-    /// Always empty.
-    pub warnings: Vec<serde_json::Value>,
+    /// Topics whose records can't be compared any more.
+    pub warnings: Vec<WarningDoc>,
     /// Wall time.
     pub seconds: f64,
     /// Always 0.
@@ -52,7 +53,7 @@ pub struct PartitionDoc {
     pub batches: BatchesDoc,
     /// Source offsets that were left out although they were to be moved.
     pub skipped: Vec<SkippedDoc>,
-    /// The level that was reached without a difference.
+    /// The level that was reached without a difference; below the one asked for where the source's topic is gone.
     pub verified: Option<&'static str>,
     /// Records that are the same on both sides; at level `offsets`, those that the numbers vouch for.
     pub same: i64,
@@ -62,7 +63,7 @@ pub struct PartitionDoc {
     pub differences_total: u64,
     /// Records that one side still has and the other lost to retention or compaction.
     pub explained: i64,
-    /// Records that neither side has any more.
+    /// Records that neither side has any more, or whose source topic was deleted.
     pub unverifiable: i64,
     /// Why it could not be compared to its end.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +78,7 @@ pub struct DifferenceDoc {
     /// The target's record, or where it should be.
     pub target_offset: Option<i64>,
     /// `missing`, `extra`, `doubled`, `order`, or what of it is another: `key`, `value`, `headers`, `timestamp`, joined
-    /// by commas. Where the numbers alone do not fit, what they are.
+    /// by commas. Where the numbers alone do not fit, what they are; where the topic itself is gone, that.
     pub what: String,
 }
 
@@ -148,6 +149,7 @@ impl From<&Verified> for VerifyDoc {
             },
             error: verified.problem(),
             partitions: verified.partitions.iter().map(PartitionDoc::from).collect(),
+            warnings: verified.warnings().iter().map(WarningDoc::from).collect(),
             seconds: verified.elapsed.as_secs_f64(),
             ..Self::failed(verified.name.clone(), String::new())
         }
