@@ -11,7 +11,7 @@ use kferry::copy::{LaneProblem, count_kept};
 use kferry::kafka::{Offset, Side, Span, TopicPartition};
 use kferry::migrate::groups;
 use kferry::net::Tcp;
-use kferry::offsets::{GroupOutcome, Moved, Outcome};
+use kferry::offsets::{GroupOutcome, Moved, Outcome, Replaces};
 use kferry::plan::facts::GroupKind;
 use kferry::plan::{GroupCommit, GroupPlan, Warning};
 use protocol_tests::broker::build::control_batch;
@@ -145,6 +145,7 @@ fn whole(at: TopicPartition) -> Moved {
         target_start: Offset(0),
         records: 10,
         marks: Vec::new(),
+        skipped: Vec::new(),
         proved: true,
     }
 }
@@ -192,7 +193,7 @@ impl Stage {
         run(async {
             let (source, target) =
                 (connect(Side::Source, &self.source).await, connect(Side::Target, &self.target).await);
-            groups::commit(&source, &target, &plans, moved, false).await
+            groups::commit(&source, &target, &plans, moved, Replaces::default()).await
         })
     }
 

@@ -190,6 +190,11 @@ impl Lane {
             Event::FetchLost { cause } => self.fetch_again(now, cause),
             _ => {}
         }
+        let next = self.next_source();
+        // Who committed in what was left out goes on behind it, and nobody can count his way across.
+        for skipped in self.reader.skipped().iter().rev().take_while(|skipped| skipped.span.end > next) {
+            self.marks.want(skipped.span.end);
+        }
         if let Some(offset) = self.reader.take_recut() {
             self.overtake();
             match self.late_until(now) {

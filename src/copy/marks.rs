@@ -22,6 +22,14 @@ impl Marks {
         Self { wanted, passed, target_start: checkpoint.target_start, places: checkpoint.places.clone() }
     }
 
+    /// The place of the source offset `mark` is wanted too.
+    pub(super) fn want(&mut self, mark: Offset) {
+        let place = self.wanted.partition_point(|wanted| *wanted < mark);
+        if place >= self.passed && self.wanted.get(place) != Some(&mark) {
+            self.wanted.insert(place, mark);
+        }
+    }
+
     /// The lane wrote a batch: what is wanted up to its end has its place.
     pub(super) fn pass(&mut self, acked: &Acked) {
         let batch = &acked.batch;

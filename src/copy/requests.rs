@@ -13,7 +13,7 @@ use crate::cluster::{
     ProduceAnswer, ProducePartition, ProduceRequest, Use,
 };
 use crate::kafka::{BrokerId, Offset, PartitionId, Side, TopicName, TopicPartition};
-use crate::state::{Entry, Store, StoreError};
+use crate::state::{Entry, Refusals, Store, StoreError};
 use crate::wire::{ApiKey, Rope};
 use tokio::time::timeout;
 
@@ -38,7 +38,7 @@ pub(super) enum Done {
     LogStart { lane: usize, log_start: Result<Offset, String> },
     Settled { lanes: Vec<(usize, Result<Tail, String>)> },
     Stamped { lane: usize, tail: Option<Tail> },
-    Stored { lanes: Vec<usize>, stored: Result<(), StoreError> },
+    Stored { lanes: Vec<usize>, stored: Result<Refusals, StoreError> },
     Leaders { side: Side, lanes: Vec<usize>, leaders: Result<BTreeMap<TopicPartition, BrokerId>, ClusterError> },
 }
 
@@ -172,7 +172,7 @@ pub(super) async fn stamp(target: Cluster, lane: usize, at: TopicPartition, end:
 }
 
 pub(super) async fn store(store: Store, lanes: Vec<usize>, entries: Vec<Entry>) -> Done {
-    Done::Stored { lanes, stored: store.commit(entries).await }
+    Done::Stored { lanes, stored: store.commit_each(entries).await }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cluster::Cluster;
 use crate::copy::count_kept;
 use crate::kafka::{Offset, Span, TopicPartition};
-use crate::offsets::{self, GroupOutcome, Moved, Outcome, Seen, Translation, Uncounted};
+use crate::offsets::{self, GroupOutcome, Moved, Outcome, Replaces, Seen, Translation, Uncounted};
 use crate::plan::{GroupPlan, Warning, WarningCode};
 use crate::state::Place;
 
@@ -13,8 +13,8 @@ use crate::state::Place;
 const TOGETHER: usize = 50;
 
 /// Commits the place of each planned group on the target, group by group, and says what became of each commit, by group
-/// and partition. `moved` are all partitions of the recorded plan; `overwrite`: whether commits that others made on the
-/// target are replaced. It may be dropped at any time: a group's offsets are committed at once.
+/// and partition. `moved` are all partitions of the recorded plan. It may be dropped at any time: a group's offsets are
+/// committed at once.
 ///
 /// Nothing is an error of the whole: what could not be read or written is an outcome of the group.
 pub async fn commit(
@@ -22,7 +22,7 @@ pub async fn commit(
     target: &Cluster,
     groups: &[GroupPlan],
     moved: Vec<Moved>,
-    overwrite: bool,
+    replaces: Replaces,
 ) -> (Vec<GroupOutcome>, Vec<Warning>) {
     let mut moved: BTreeMap<TopicPartition, Moved> =
         moved.into_iter().map(|partition| (partition.at.clone(), partition)).collect();
@@ -32,7 +32,7 @@ pub async fn commit(
         warnings.extend(seen.iter().filter_map(unstable));
         let uncounted = count(source, &seen, &mut moved).await;
         for seen in &seen {
-            let decided = offsets::decide(seen, &moved, &uncounted, overwrite);
+            let decided = offsets::decide(seen, &moved, &uncounted, replaces);
             let mut ended = decided.settled;
             ended.extend(offsets::commit(target, &seen.group, &decided.writes).await);
             ended.sort_by(|a, b| a.at.cmp(&b.at));
@@ -44,9 +44,30 @@ pub async fn commit(
     (outcomes, warnings)
 }
 
-/// A checksum of the groups' names: it tells whether these are the groups whose offsets were committed.
-pub(super) fn print(groups: &[GroupPlan]) -> u32 {
-    groups.iter().fold(0, |sum, group| crc32c::crc32c_append(sum, format!("{}\n", group.id).as_bytes()))
+/// The groups whose offsets were committed, as the state remembers them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Print(u32);
+
+impl Print {
+    /// A checksum of their names, and of whether commits of others were left in place.
+    pub(super) fn of(groups: &[GroupPlan], kept: bool) -> Self {
+        let begun = crc32c::crc32c(&[u8::from(kept)]);
+        let named = |sum, group: &GroupPlan| crc32c::crc32c_append(sum, format!("{}\n", group.id).as_bytes());
+        Self(groups.iter().fold(begun, named))
+    }
+
+    /// Where none were to be committed.
+    pub(super) const NONE: Self = Self(0);
+
+    /// Whether it is remembered.
+    pub(super) fn is(self, remembered: u32) -> bool {
+        self.0 == remembered
+    }
+
+    /// For the state.
+    pub(super) const fn get(self) -> u32 {
+        self.0
+    }
 }
 
 /// A transaction may stay open for longer than anybody waits for it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::copy::{Copied, LaneEnd, Tally};
-use crate::kafka::{Span, TopicPartition};
+use crate::kafka::{Offset, Span, TopicPartition};
 use crate::offsets::{self, GroupOutcome};
 use crate::plan::Warning;
 use crate::plan::facts::ClusterIdentity;
@@ -41,13 +41,15 @@ pub struct LaneOutcome {
     pub difference: Option<Box<Verdict>>,
     /// Whether this run had nothing to do for it.
     pub before: bool,
+    /// The source offset up to which an earlier run that came to its end has told what was lost.
+    pub told: Option<Offset>,
 }
 
 impl From<Copied> for LaneOutcome {
     /// Not verified yet.
     fn from(lane: Copied) -> Self {
         let Copied { at, tally, end, checkpoint, .. } = lane;
-        Self { at, checkpoint, tally, end, verified: None, difference: None, before: false }
+        Self { at, checkpoint, tally, end, verified: None, difference: None, before: false, told: None }
     }
 }
 
@@ -62,6 +64,7 @@ impl LaneOutcome {
             verified: None,
             difference: None,
             before: true,
+            told: None,
         }
     }
 
@@ -85,9 +88,12 @@ impl LaneOutcome {
         self.difference.as_ref().is_some_and(|verdict| verdict.differs())
     }
 
-    /// Whether the source deleted something before it could be moved.
-    fn has_lost(&self) -> bool {
-        self.skipped().iter().any(|skipped| skipped.reason == SkipReason::Lost)
+    /// What the source deleted before it could be moved, and no run has told yet.
+    fn lost(&self) -> Option<Span> {
+        let is_news = |skipped: &&Skipped| {
+            skipped.reason == SkipReason::Lost && self.told.is_none_or(|told| told < skipped.span.end)
+        };
+        self.skipped().iter().find(is_news).map(|skipped| skipped.span)
     }
 
     /// Source offsets that were left out although they were to be moved.
@@ -101,8 +107,7 @@ impl LaneOutcome {
             let advice = problem.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
             return Some(format!("{}: {problem}{advice}", self.at));
         }
-        if let Some(lost) = self.skipped().iter().find(|skipped| skipped.reason == SkipReason::Lost) {
-            let span = lost.span;
+        if let Some(span) = self.lost() {
             return Some(format!("{}: the source deleted offsets {span} before they could be copied", self.at));
         }
         self.difference.as_ref().and_then(|verdict| verdict.problem())
@@ -146,7 +151,7 @@ impl Outcome {
             Ended::Stopped
         } else if any(LaneOutcome::differs) {
             Ended::Differs
-        } else if any(|lane| lane.difference.is_some() || lane.has_lost())
+        } else if any(|lane| lane.difference.is_some() || lane.lost().is_some())
             || self.groups.iter().any(|ended| ended.outcome.is_refusal())
         {
             Ended::Failed
@@ -157,7 +162,8 @@ impl Outcome {
 
     /// Whether every lane came to its end and was verified, and nothing is missing.
     pub fn is_copied(&self) -> bool {
-        let whole = |lane: &LaneOutcome| lane.end == LaneEnd::Copied && lane.verified.is_some() && !lane.has_lost();
+        let whole =
+            |lane: &LaneOutcome| lane.end == LaneEnd::Copied && lane.verified.is_some() && lane.lost().is_none();
         self.lanes.iter().all(whole)
     }
 

@@ -9,15 +9,16 @@ use tokio::time::Instant;
 
 use super::agenda::{self, Agenda, Recorded};
 use super::error::MigrateError;
+use super::groups::{self, Print};
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
-use super::{found, groups, prepare, proof};
+use super::{found, prepare, proof};
 use crate::batch::Codec;
 use crate::cluster::Cluster;
 use crate::config::Settings;
 use crate::copy::{Books, Copies, Engine, LaneEnd, LaneSetup, Limits};
-use crate::kafka::{Span, TopicName, TopicPartition};
-use crate::offsets::Moved;
+use crate::kafka::{Offset, Span, TopicName, TopicPartition};
+use crate::offsets::{Moved, Outcome as GroupOutcome, Replaces};
 use crate::plan::{Permit, Plan, Warning, WarningCode};
 use crate::state::{self, BootClock, Clock, Holder, Opening, Store};
 use crate::topics::{self, LeftOutBecause, Made, Mirrored};
@@ -106,7 +107,7 @@ impl<'a> Migration<'a> {
         agenda::refuse(prepare::changes(plan, (source, target), &recorded).await?)?;
         let agenda = Agenda::new(plan, recorded.clone(), choices.extend);
         // An extension looks at the groups again: they may have read on where nothing came in.
-        let done = agenda.is_resumed() && agenda.is_finished() && groups_are_done(&agenda.recorded, plan, &choices);
+        let done = agenda.is_finished() && groups_are_done(&agenda.recorded, plan, &choices);
         let finished = done && !choices.extend;
         match plan.refusals_besides(permits, |at| recorded.contains_key(at)) {
             refusals if refusals.is_empty() || finished => {
@@ -170,10 +171,20 @@ fn recall(stored: &state::State, fallback: &Recorded) -> Result<Recorded, Migrat
     Ok(recorded)
 }
 
-/// Whether the offsets of all groups of the plan were committed.
+/// Whether the migration came to its end with the offsets of all groups of the plan, and without commits in place that are
+/// to be replaced now.
 fn groups_are_done(recorded: &Recorded, plan: &Plan, choices: &Choices) -> bool {
-    let done = recorded.values().find_map(|checkpoint| checkpoint.groups);
-    !choices.translate_offsets || done == Some(groups::print(plan.groups()))
+    let print = |kept| Print::of(plan.groups(), kept);
+    let done = |ended| {
+        let with_groups = print(false).is(ended) || print(true).is(ended) && !choices.overwrite_offsets;
+        !choices.translate_offsets || with_groups
+    };
+    ended(recorded).is_some_and(done)
+}
+
+/// How the migration came to its end, if it did.
+fn ended(recorded: &Recorded) -> Option<u32> {
+    recorded.values().find_map(|checkpoint| checkpoint.groups)
 }
 
 /// Moves what the plan says. When `stop` turns true, what is under way is finished and the rest is left for another run.
@@ -236,7 +247,7 @@ async fn story(
         () = stopped(stop.clone()) => return Ok(Outcome { interrupted: true, ..migration.begun() }),
         prepared = prepare(migration, store, observer) => prepared?,
     };
-    let Prepared { mut checkpoints, resumed, warnings } = prepared;
+    let Prepared { mut checkpoints, resumed, told, warnings } = prepared;
     let copies = copy(migration, store, &mut checkpoints, &resumed, stop.clone(), observer).await;
     let mut outcome = migration.outcome();
     outcome.warnings.extend(warnings);
@@ -248,6 +259,9 @@ async fn story(
         copies.lanes.into_iter().map(|lane| (lane.at.clone(), LaneOutcome::from(lane))).collect();
     let lane = |lane: LaneOutcome| copied.remove(&lane.at).unwrap_or(lane);
     outcome.lanes = lanes_of(&checkpoints).into_iter().map(lane).collect();
+    for lane in &mut outcome.lanes {
+        lane.told = told.get(&lane.at).copied();
+    }
     outcome.idle = idle_of(&checkpoints);
     if let Some(error) = copies.unstored {
         return Err(MigrateError::State(error));
@@ -268,6 +282,8 @@ async fn story(
 struct Prepared {
     checkpoints: Recorded,
     resumed: BTreeSet<TopicPartition>,
+    /// The source offsets up to which a run that came to its end has told what was lost.
+    told: BTreeMap<TopicPartition, Offset>,
     warnings: Vec<Warning>,
 }
 
@@ -297,6 +313,13 @@ async fn prepare(
     let mut changed = agenda.extended;
     let mut checkpoints = agenda.recorded;
     changed.extend(from_report);
+    let mut told = BTreeMap::new();
+    if ended(&checkpoints).is_some() {
+        told.extend(checkpoints.iter().map(|(at, checkpoint)| (at.clone(), checkpoint.next)));
+    }
+    // From here on the end is ahead again.
+    let first = checkpoints.iter_mut().filter_map(|(at, checkpoint)| checkpoint.groups.take().map(|_| at.clone()));
+    changed.extend(first);
     for lane in &agenda.new {
         let end = *ends.get(&lane.at).ok_or_else(|| MigrateError::NoTargetEnd { at: lane.at.clone() })?;
         let id = ids.get(&lane.at.topic).copied();
@@ -304,7 +327,7 @@ async fn prepare(
         changed.insert(lane.at.clone());
     }
     prepare::record(migration, store, &mut checkpoints, &changed).await?;
-    Ok(Prepared { checkpoints, resumed, warnings })
+    Ok(Prepared { checkpoints, resumed, told, warnings })
 }
 
 async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Made, MigrateError> {
@@ -386,13 +409,13 @@ async fn conclude(
     observer: &mut dyn Observer,
     stop: watch::Receiver<bool>,
     outcome: &mut Outcome,
-    mut checkpoints: Recorded,
+    checkpoints: Recorded,
 ) -> Result<(), MigrateError> {
     observer.step(Step::Verifying(migration.choices.verify));
     outcome.warnings.extend(proof::prove(migration, &mut outcome.lanes, stop, observer).await?);
     outcome.warnings.extend(finish_topics(migration, &checkpoints, &outcome.lanes).await);
     if !migration.choices.translate_offsets {
-        return Ok(());
+        return end(migration, store, outcome, checkpoints, Print::NONE).await;
     }
     observer.step(Step::Groups(migration.plan.groups().len()));
     let proved: BTreeSet<&TopicPartition> =
@@ -406,14 +429,27 @@ async fn conclude(
         migration.target,
         migration.plan.groups(),
         moved.collect(),
-        migration.choices.overwrite_offsets,
+        Replaces { own: migration.choices.extend, others: migration.choices.overwrite_offsets },
     )
     .await;
     outcome.warnings.extend(warnings);
     outcome.groups = ended;
-    let done = outcome.groups.iter().all(|ended| !ended.outcome.is_refusal());
+    let kept = outcome.groups.iter().any(|ended| ended.outcome == GroupOutcome::Kept);
+    end(migration, store, outcome, checkpoints, Print::of(migration.plan.groups(), kept)).await
+}
+
+/// Remembers that nothing is left to do, if that is so.
+async fn end(
+    migration: &Migration<'_>,
+    store: &Store,
+    outcome: &Outcome,
+    mut checkpoints: Recorded,
+    print: Print,
+) -> Result<(), MigrateError> {
+    let done = outcome.lanes.iter().all(|lane| lane.verified.is_some())
+        && outcome.groups.iter().all(|ended| !ended.outcome.is_refusal());
     if done && let Some((at, first)) = checkpoints.iter_mut().next() {
-        first.groups = Some(groups::print(migration.plan.groups()));
+        first.groups = Some(print.get());
         let entry = first.entry(at, migration.now_ms, &migration.choices.holder.host);
         store.commit(vec![entry]).await.map_err(MigrateError::State)?;
     }

@@ -13,7 +13,7 @@ pub enum Activity {
     Active,
     /// It has begun, is not finished, and nobody runs it.
     Stopped,
-    /// Everything was moved.
+    /// Everything was moved and verified, and the groups' offsets are committed.
     Finished,
     /// The target remembers nothing of it.
     None,
@@ -40,7 +40,7 @@ pub struct Status {
     pub holder: Option<Holder>,
     /// The partitions that move, as the last commits left them.
     pub lanes: Recorded,
-    /// Whether everything that was to be moved has been.
+    /// Whether everything was moved and verified, and no group is left to be moved on.
     pub finished: bool,
 }
 
@@ -52,7 +52,8 @@ pub struct Status {
 pub async fn status(target: &Cluster, name: &str) -> Result<Status, MigrateError> {
     let reading = state::read(target, name).await.map_err(MigrateError::State)?;
     let recorded = state::decode_all(&reading.state)?;
-    let finished = !recorded.is_empty() && recorded.values().all(Checkpoint::is_finished);
+    let ended = recorded.values().any(|checkpoint| checkpoint.groups.is_some());
+    let finished = ended && recorded.values().all(Checkpoint::is_finished);
     let lanes = recorded.into_iter().filter(|(_, checkpoint)| !checkpoint.span.is_empty()).collect();
     Ok(Status { name: name.to_owned(), holder: reading.holder, lanes, finished })
 }

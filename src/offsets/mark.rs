@@ -28,6 +28,7 @@ pub struct Places {
     span: Span,
     log_start: Offset,
     known: BTreeMap<Offset, Offset>,
+    skipped: Vec<Span>,
 }
 
 impl Places {
@@ -37,7 +38,19 @@ impl Places {
         let mut known: BTreeMap<Offset, Offset> = marks.iter().map(|mark| (mark.source, mark.target)).collect();
         known.insert(span.end, target_start.plus(records));
         known.insert(span.start, target_start);
-        Self { span, log_start, known }
+        Self { span, log_start, known, skipped: Vec::new() }
+    }
+
+    /// The same, where nothing of these stretches is on the target: whoever would go on in one goes on behind it, and what
+    /// lies there is known where its beginning is.
+    pub fn without(mut self, skipped: &[Span]) -> Self {
+        for span in skipped {
+            if let Some(&target) = self.known.get(&span.start) {
+                self.known.entry(span.end).or_insert(target);
+            }
+        }
+        self.skipped = skipped.to_vec();
+        self
     }
 
     /// Where a committed offset goes. One that has expired goes to the start, one behind the end to the end.
@@ -46,6 +59,8 @@ impl Places {
             return Translation::Outside;
         }
         let source = source.clamp(self.span.start, self.span.end.max(self.span.start));
+        let skipped = self.skipped.iter().find(|skipped| skipped.contains(source));
+        let source = skipped.map_or(source, |skipped| skipped.end);
         let place = |(&source, &target): (&Offset, &Offset)| Place { source, target };
         let below = self.known.range(..=source).next_back().map(place);
         let above = self.known.range((Excluded(source), Unbounded)).next().map(place);
@@ -120,6 +135,16 @@ mod tests {
         assert_eq!(of(130).translate(Offset(3)), Translation::Exact(Offset(7)), "it has expired since");
         assert_eq!(of(99).translate(Offset(3)), Translation::Outside, "offset 99 was not moved");
         assert_eq!(of(99).translate(Offset(99)), Translation::Outside);
+    }
+
+    #[test]
+    fn who_committed_in_what_was_left_out_goes_on_behind_it() {
+        let places = places(&[(120, 20), (130, 30)]).without(&[Span::new(130, 150), Span::new(170, 180)]);
+        let of = |source| places.translate(Offset(source));
+        assert_eq!([130, 131, 150].map(of), [Translation::Exact(Offset(30)); 3]);
+        let between = |below| Translation::Between { below, above: place(200, 67) };
+        assert_eq!(of(160), between(place(150, 30)), "counted from where it goes on");
+        assert_eq!([170, 175].map(of), [between(place(150, 30)); 2], "where it begins is not known");
     }
 
     #[test]

@@ -12,4 +12,4 @@ mod tests;
 
 pub use commit::{commit, look};
 pub use mark::{Places, Translation};
-pub use rules::{Decided, GroupOutcome, Moved, Outcome, Seen, Uncounted, Write, decide, problem};
+pub use rules::{Decided, GroupOutcome, Moved, Outcome, Replaces, Seen, Uncounted, Write, decide, problem};

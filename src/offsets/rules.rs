@@ -26,6 +26,8 @@ pub struct Moved {
     pub records: i64,
     /// Places in between that are known for certain.
     pub marks: Vec<Place>,
+    /// Source offsets of which nothing is on the target, although they were to be moved.
+    pub skipped: Vec<Span>,
     /// Whether all of it is copied and verified.
     pub proved: bool,
 }
@@ -41,13 +43,15 @@ impl Moved {
             target_start: checkpoint.target_start,
             records: checkpoint.records,
             marks: checkpoint.places.clone(),
+            skipped: checkpoint.skipped.iter().map(|skipped| skipped.span).collect(),
             proved: proved && checkpoint.is_finished(),
         }
     }
 
     /// What is known of where its offsets went.
     pub fn places(&self) -> Places {
-        Places::new(self.source, self.log_start, self.target_start, self.records, &self.marks)
+        let places = Places::new(self.source, self.log_start, self.target_start, self.records, &self.marks);
+        places.without(&self.skipped)
     }
 
     /// Whether the target offset is one between the ends of what this migration wrote, both included.
@@ -81,6 +85,15 @@ impl Seen {
         let planned = self.planned.get(&commit.at);
         commit.offset > high_watermark && planned.is_none_or(|planned| *planned > high_watermark)
     }
+}
+
+/// When another commit that the group has on the target gives way.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Replaces {
+    /// One inside of what this migration wrote goes forward, never back.
+    pub own: bool,
+    /// Every other one is replaced.
+    pub others: bool,
 }
 
 /// What became of one commit. The names are stable.
@@ -172,9 +185,13 @@ pub struct Decided {
 /// The offsets whose places could not be counted, and why.
 pub type Uncounted = BTreeMap<(TopicPartition, Offset), String>;
 
-/// Decides about every partition of the topics that the group had or has commits on. `overwrite`: whether commits that
-/// others made on the target are replaced.
-pub fn decide(seen: &Seen, moved: &BTreeMap<TopicPartition, Moved>, uncounted: &Uncounted, overwrite: bool) -> Decided {
+/// Decides about every partition of the topics that the group had or has commits on.
+pub fn decide(
+    seen: &Seen,
+    moved: &BTreeMap<TopicPartition, Moved>,
+    uncounted: &Uncounted,
+    replaces: Replaces,
+) -> Decided {
     let commits = match &seen.source {
         Ok(commits) => by_partition(commits),
         Err(why) => return all_failed(seen, moved, why),
@@ -193,7 +210,7 @@ pub fn decide(seen: &Seen, moved: &BTreeMap<TopicPartition, Moved>, uncounted: &
                 Some(theirs) if theirs == write.target => {
                     decided.settled.push(write.ended(&seen.group, Outcome::Committed, None));
                 }
-                Some(theirs) if stays(theirs, &write, partition, overwrite) => {
+                Some(theirs) if stays(theirs, &write, partition, replaces) => {
                     let why = format!("the group has {} on the target", Count(theirs.get()));
                     decided.settled.push(write.ended(&seen.group, Outcome::Kept, Some(why)));
                 }
@@ -262,10 +279,10 @@ fn translated(
     Ok(Write { at: partition.at.clone(), source: commit.offset, target, metadata: commit.metadata.clone() })
 }
 
-/// Whether another commit on the target stays. One inside of what this migration wrote is of this migration, or of a
-/// group that has gone on from there: it never goes back, and never stays behind.
-fn stays(theirs: Offset, write: &Write, partition: &Moved, overwrite: bool) -> bool {
-    if partition.wrote(theirs) { theirs > write.target } else { !overwrite }
+/// Whether another commit on the target stays. For an extension one inside of what this migration wrote is of an earlier
+/// run, or of a group that has gone on from there.
+fn stays(theirs: Offset, write: &Write, partition: &Moved, replaces: Replaces) -> bool {
+    if replaces.own && partition.wrote(theirs) { theirs > write.target } else { !replaces.others }
 }
 
 /// Never half a group: one partition without a place keeps the others from being written, and so do members.

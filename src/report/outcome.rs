@@ -170,6 +170,7 @@ mod tests {
             verified,
             difference: None,
             before: false,
+            told: None,
         }
     }
 

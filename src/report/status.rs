@@ -43,6 +43,9 @@ fn headline(status: &Status, now_ms: i64) -> String {
             let left = left.map_or_else(String::new, |left| format!(", about {left} left"));
             format!("Migration {name}: {holder} runs it: {done}{}{left}", rate.unwrap_or_default())
         }
+        (Activity::Stopped, _) if status.done() >= status.records() => format!(
+            "Migration {name}: copied, {done}, but its verification or its groups' offsets are left{ago}; `kferry run` goes on"
+        ),
         (Activity::Stopped | Activity::Active, _) => {
             format!("Migration {name}: stopped at {done}, last written from {host}{ago}; `kferry run` goes on")
         }

@@ -34,7 +34,8 @@ pub struct Checkpoint {
     pub target_id: Option<TopicId>,
     /// What kferry did to the topic; kept with its partition 0.
     pub created: Option<Created>,
-    /// The groups whose offsets are all committed, as a checksum of their names; kept with the first partition of all.
+    /// The groups whose offsets are all committed, as a checksum of their names: the migration has come to its end. Kept
+    /// with the first partition of all.
     pub groups: Option<u32>,
     /// When the process that wrote this began, in ms since 1970, and the source offset that it began at.
     pub since: Option<(i64, Offset)>,

@@ -33,9 +33,15 @@ impl Known {
     }
 
     /// These entries are stored.
-    pub(super) fn stored(&mut self, entries: &[CommitOffset]) {
+    pub(super) fn stored<'a>(&mut self, entries: impl IntoIterator<Item = &'a CommitOffset>) {
         let known = self.0.get_or_insert_default();
-        known.extend(entries.iter().map(|entry| (entry.at.clone(), vec![Some(print(entry.offset, &entry.metadata))])));
+        let print = |entry: &CommitOffset| (entry.at.clone(), vec![Some(print(entry.offset, &entry.metadata))]);
+        known.extend(entries.into_iter().map(print));
+    }
+
+    /// The target may have dropped what was stored: it takes nothing more there.
+    pub(super) fn removed(&mut self, at: &TopicPartition) {
+        self.0.get_or_insert_default().entry(at.clone()).or_default().push(None);
     }
 
     /// A partition whose entry somebody else has written or removed, if there is one. Where nothing was read or written

@@ -27,4 +27,4 @@ pub use journal::{Cut, Journal};
 pub use lock::{News, SESSION};
 pub use metadata::{MetadataError, decode, decode_all, encode};
 pub use skipped::{SkipReason, Skipped};
-pub use store::{Entry, Opening, Reading, State, Store, group, read};
+pub use store::{Entry, Opening, Reading, Refusals, State, Store, group, read};

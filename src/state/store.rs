@@ -19,6 +19,9 @@ const MOST: usize = 512 << 10;
 /// How long leaving the group may take.
 const LEAVING: Duration = Duration::from_secs(1);
 
+/// The partitions whose state the target does not take, and why: it takes that of others.
+pub type Refusals = BTreeMap<TopicPartition, ClusterError>;
+
 /// Everything that is stored: per partition its offset and metadata.
 pub type State = BTreeMap<TopicPartition, (Offset, String)>;
 
@@ -99,21 +102,28 @@ impl Store {
         Ok(state)
     }
 
-    /// Stores entries, each at its partition in place of the one before, 512 KiB per request. With an error some of them
-    /// may be stored.
+    /// Stores entries, all of them. With an error some may be stored.
+    pub async fn commit(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
+        let refusals = self.commit_each(entries).await?;
+        refusals.into_iter().next().map_or(Ok(()), |(at, cause)| Err(StoreError::Refused { at, cause }))
+    }
+
+    /// Stores entries, each at its partition in place of the one before, 512 KiB per request, and says which partitions are
+    /// refused. With an error some of them may be stored.
     ///
     /// An answer that does not say for certain what happened has the group's generation raised, and only then the same
     /// entries sent again: a request of the older generation that is still on its way can't come behind a later one.
-    pub async fn commit(&self, entries: Vec<Entry>) -> Result<(), StoreError> {
+    pub async fn commit_each(&self, entries: Vec<Entry>) -> Result<Refusals, StoreError> {
         let _turn = self.0.turn.lock().await;
         self.going_on()?;
+        let mut refusals = Refusals::new();
         for part in parts(&entries, self.0.lock.group.as_str().len()) {
-            self.commit_part(part).await?;
+            refusals.append(&mut self.commit_part(part).await?);
         }
-        Ok(())
+        Ok(refusals)
     }
 
-    async fn commit_part(&self, part: &[Entry]) -> Result<(), StoreError> {
+    async fn commit_part(&self, part: &[Entry]) -> Result<Refusals, StoreError> {
         let lock = &self.0.lock;
         self.known().sent(part);
         let mut tries = Tries::new();
@@ -121,19 +131,33 @@ impl Store {
             self.going_on()?;
             let member = lock.member.lock().await.clone();
             let stored = lock.cluster.commit_offsets_once(&lock.group, Some(&member), part).await;
-            let Some((at, error, meaning)) = worst(stored) else {
+            let Some((error, meaning)) = worst(&stored) else {
                 self.known().stored(part);
-                return Ok(());
+                return Ok(Refusals::new());
             };
             let not_yet = error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-            if meaning == Meaning::Refused {
-                return Err(StoreError::Refused { at, cause: error });
+            if meaning == Meaning::Refused || tries.again(&lock.cluster, error.clone()).await.is_err() {
+                return self.refused(part, stored);
             }
-            tries.again(&lock.cluster, error.clone()).await.map_err(|_| StoreError::Refused { at, cause: error })?;
             if !not_yet {
                 self.renew(&member, &mut tries).await?;
             }
         }
+    }
+
+    /// Takes the last answer to a request of which not everything was stored. What is said of the group and not of a
+    /// partition is an error.
+    fn refused(&self, part: &[Entry], stored: Stored) -> Result<Refusals, StoreError> {
+        let mut refusals: Refusals = stored.into_iter().filter_map(|(at, stored)| Some((at, stored.err()?))).collect();
+        if let Some(at) = refusals.iter().find(|(_, cause)| !is_of_its_partition(cause)).map(|(at, _)| at.clone())
+            && let Some(cause) = refusals.remove(&at)
+        {
+            return Err(StoreError::Refused { at, cause });
+        }
+        let mut known = self.known();
+        known.stored(part.iter().filter(|entry| !refusals.contains_key(&entry.at)));
+        refusals.keys().for_each(|at| known.removed(at));
+        Ok(refusals)
     }
 
     /// Keeps the lock by heartbeats. Ends when it is lost for good: to another process, or because the target could not
@@ -244,18 +268,27 @@ async fn leave(lock: &Lock, member: &MemberOf) {
 }
 
 /// The error that decides what is done next: a refusal of one partition only where all others are stored or refused.
-fn worst(stored: Stored) -> Option<(TopicPartition, ClusterError, Meaning)> {
-    let failed = stored.into_iter().filter_map(|(at, stored)| {
-        let error = stored.err()?;
-        let meaning = meaning(&error);
-        Some((at, error, meaning))
-    });
-    failed.min_by_key(|(_, error, meaning)| match meaning {
+fn worst(stored: &Stored) -> Option<(ClusterError, Meaning)> {
+    let failed = stored.values().filter_map(|stored| stored.as_ref().err()).map(|error| (error, meaning(error)));
+    let worst = failed.min_by_key(|(error, meaning)| match meaning {
         Meaning::Outside => 0,
         Meaning::Unclear if error.code() != Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => 1,
-        Meaning::Refused => 2,
-        Meaning::Unclear => 3,
-    })
+        Meaning::Unclear => 2,
+        Meaning::Refused => 3,
+    });
+    worst.map(|(error, meaning)| (error.clone(), meaning))
+}
+
+/// Whether the target says it of the entry's topic or of the entry itself: others of the group may be stored.
+fn is_of_its_partition(error: &ClusterError) -> bool {
+    matches!(
+        error.code(),
+        Some(
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                | ErrorCode::TOPIC_AUTHORIZATION_FAILED
+                | ErrorCode::OFFSET_METADATA_TOO_LARGE
+        )
+    )
 }
 
 /// Cuts entries into requests by what they take in the coordinator's log, where the group's name is part of each key.

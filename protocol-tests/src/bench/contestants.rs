@@ -55,8 +55,10 @@ pub enum Role {
     Peer,
     /// As little as a copier can do.
     Raw,
-    /// The limit of the processor time.
+    /// The limit of the processor time, on a machine of its own.
     Relay,
+    /// The same beside brokers that work as they do when records are moved: they take its caches.
+    BusyRelay,
     /// The limit of the time.
     Brokers,
 }
@@ -70,6 +72,8 @@ pub enum Start {
     Limits,
     /// As [`super::wires`].
     Relay,
+    /// As [`super::wires`], while the brokers do what they do for [`super::limits`].
+    BusyRelay,
 }
 
 /// kferry.
@@ -86,6 +90,7 @@ pub fn all() -> Vec<Contestant> {
     vec![
         ours(),
         Contestant { start: Start::Relay, ..process("relay", Role::Relay, kferry) },
+        Contestant { start: Start::BusyRelay, ..process("relay-busy", Role::BusyRelay, kferry) },
         Contestant { start: Start::Limits, ..process("limits", Role::Brokers, kferry) },
         process("kcat", Role::Peer, kcat),
         process("franz-go", Role::Peer, |round| with_job(round, peers::franz_go)),

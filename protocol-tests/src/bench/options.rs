@@ -29,15 +29,15 @@ pub struct Options {
     #[arg(
         long = "with",
         value_delimiter = ',',
-        default_value = "kferry,relay,limits,kcat,franz-go,raw-go,raw-go-join,mirror-maker"
+        default_value = "kferry,relay,relay-busy,limits,kcat,franz-go,raw-go,raw-go-join,mirror-maker"
     )]
     pub contestants: Vec<String>,
     /// How often each runs
     #[arg(long, default_value_t = 5)]
     pub rounds: usize,
-    /// How often real brokers are filled and drained before anything is measured, until they have compiled what they do; then
-    /// each contestant runs once more than it is measured
-    #[arg(long, default_value_t = 12)]
+    /// How often real brokers are filled and drained before anything is measured, and each contestant runs, for a minute at
+    /// most: until they have compiled what they do
+    #[arg(long, default_value_t = 20)]
     pub warm_up: usize,
     /// The release of Apache Kafka
     #[arg(long, default_value = "4.3.0")]

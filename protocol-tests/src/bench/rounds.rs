@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use tempfile::TempDir;
 
@@ -20,6 +20,9 @@ use super::site::{On, Site};
 use super::table;
 use super::watch::Watch;
 use super::wires::Wires;
+
+/// How long each contestant warms the brokers up: the slow ones would otherwise take half an hour.
+const WARM_UP: Duration = Duration::from_secs(60);
 
 /// Groups of the set `wide`.
 const WIDE: usize = 10_000;
@@ -140,7 +143,7 @@ impl Stage {
             None => contestants::built("kferry", "kferry")?,
         };
         let is_alone = options.check || options.latency.is_some();
-        let has_relay = !is_alone && options.contestants.iter().any(|name| name == "relay");
+        let has_relay = !is_alone && options.contestants.iter().any(|name| name.starts_with("relay"));
         let relay = if has_relay { contestants::built("protocol-tests", "relay")? } else { PathBuf::new() };
         let on = if options.check { On::Embedded } else { options.on };
         Ok(Self {
@@ -208,18 +211,7 @@ impl Stage {
     ) -> Result<Vec<Run>, String> {
         let mut runs = Vec::new();
         let mut order = contestants.to_vec();
-        // Brokers that still compile what they do would make the first contestants look bad, and the ratios arbitrary: it
-        // takes them several GiB until they need the same time for the same work.
-        let cold = self.played == 0 && options.on == On::Real;
-        for turn in 0..if cold { options.warm_up } else { 1 } {
-            eprintln!("{}: warming up, {}", filled.set.name, turn + 1);
-            self.prepare(filled, true)?;
-            limits::play(&self.source.address, &self.target.address, &filled.set, &filled.load)?;
-        }
-        for contestant in contestants.iter().filter(|one| cold && one.ends) {
-            eprintln!("{}: warming up, {}", filled.set.name, contestant.name);
-            self.run(filled, contestant, 0, None)?;
-        }
+        self.warm_up(filled, contestants, options)?;
         for round in 0..options.rounds {
             for contestant in &order {
                 eprintln!("{} {} of {}: {}", filled.set.name, round + 1, options.rounds, contestant.name);
@@ -244,6 +236,26 @@ impl Stage {
             }
         }
         Ok(runs)
+    }
+
+    /// Brokers that still compile what they do would make the first contestants look bad, and the ratios arbitrary: most of
+    /// all those that ask for more than records, as it takes some twenty runs until nothing of that is compiled any more.
+    #[allow(clippy::print_stderr, reason = "for a person who waits")]
+    fn warm_up(&mut self, filled: &Filled, contestants: &[Contestant], options: &Options) -> Result<(), String> {
+        let cold = self.played == 0 && options.on == On::Real;
+        let mut spent: Vec<(&Contestant, Duration)> = Vec::new();
+        spent.extend(contestants.iter().filter(|one| cold && one.ends).map(|one| (one, Duration::ZERO)));
+        for turn in 0..if cold { options.warm_up } else { 1 } {
+            eprintln!("{}: warming up, {}", filled.set.name, turn + 1);
+            self.prepare(filled, true)?;
+            limits::play(&self.source.address, &self.target.address, &filled.set, &filled.load)?;
+            for (contestant, spent) in spent.iter_mut().filter(|(_, spent)| *spent < WARM_UP) {
+                let begun = Instant::now();
+                self.run(filled, contestant, 0, None)?;
+                *spent += begun.elapsed();
+            }
+        }
+        Ok(())
     }
 
     /// Makes the target as it was in the beginning.
@@ -299,6 +311,13 @@ impl Stage {
                 }
             }
             Start::Relay => self.relay(filled.load.bytes, strace, begun)?,
+            Start::BusyRelay => thread::scope(|scope| {
+                let (source, target) = (&self.source.address, &self.target.address);
+                let busy = scope.spawn(|| limits::play(source, target, &filled.set, &filled.load));
+                let run = self.relay(filled.load.bytes, strace, begun);
+                busy.join().map_err(|_| "the brokers' work panicked".to_owned())??;
+                run
+            })?,
             Start::Process(start) => match start(&place) {
                 Err(cause) => Run { failure: Some(cause), ..begun },
                 Ok(command) => self.migrate(filled, contestant, traced(command, strace), begun)?,

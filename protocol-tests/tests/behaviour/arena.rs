@@ -21,7 +21,15 @@ const SOURCES: [Version; 6] = [
     Version::of(3, 9, 1),
     Version::of(4, 3, 0),
 ];
-const TARGETS: [Version; 3] = [Version::ancient(0, 11, 0, 3), Version::of(2, 8, 2), Version::of(4, 3, 0)];
+/// Every source is moved to these.
+const TARGETS: [Version; 2] = [Version::of(2, 8, 2), Version::of(4, 3, 0)];
+/// What these do differently does not depend on the source.
+const MORE_PAIRS: [(Version, Version); 4] = [
+    (Version::ancient(0, 10, 2, 2), Version::ancient(0, 11, 0, 3)),
+    (Version::of(2, 8, 2), Version::ancient(0, 11, 0, 3)),
+    (Version::of(2, 8, 2), Version::of(1, 1, 1)),
+    (Version::of(2, 8, 2), Version::of(3, 9, 1)),
+];
 const EMBEDDED: [broker::Version; 2] = [broker::Version::V4_1, broker::Version::V2_8];
 /// Before record batches brokers are only moved away from.
 const EMBEDDED_SOURCES: [broker::Version; 3] = [broker::Version::V4_1, broker::Version::V2_8, broker::Version::V0_10];
@@ -69,10 +77,9 @@ pub(crate) fn chosen() -> Result<Vec<Arena>, String> {
 }
 
 fn matrix() -> Vec<Arena> {
-    let pairs = SOURCES.into_iter().flat_map(|source| {
-        TARGETS.into_iter().map(move |target| Arena::Pair(Broker::Real(source), Broker::Real(target)))
-    });
-    pairs.chain(SITES.into_iter().map(|site| Arena::Site(Broker::Real(site)))).collect()
+    let pairs = SOURCES.into_iter().flat_map(|source| TARGETS.into_iter().map(move |target| (source, target)));
+    let pair = |(source, target)| Arena::Pair(Broker::Real(source), Broker::Real(target));
+    pairs.chain(MORE_PAIRS).map(pair).chain(SITES.into_iter().map(|site| Arena::Site(Broker::Real(site)))).collect()
 }
 
 fn parse(text: &str) -> Result<Arena, String> {

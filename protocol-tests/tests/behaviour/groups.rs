@@ -8,7 +8,7 @@ use kferry::cluster::{Cluster, Options};
 use kferry::kafka::{Offset, Side, Span, TopicPartition};
 use kferry::migrate::groups;
 use kferry::net::Tcp;
-use kferry::offsets::{GroupOutcome, Moved, Outcome};
+use kferry::offsets::{GroupOutcome, Moved, Outcome, Replaces};
 use kferry::plan::facts::GroupKind;
 use kferry::plan::{GroupCommit, GroupPlan};
 use kferry::state::Place;
@@ -84,6 +84,7 @@ impl<'a> Stage<'a> {
             target_start: Offset(before),
             records: i64::try_from(shown.len()).unwrap(),
             marks: marks.iter().map(place).collect(),
+            skipped: Vec::new(),
             proved: true,
         });
     }
@@ -97,13 +98,13 @@ impl<'a> Stage<'a> {
         group
     }
 
-    fn commit(&self, groups: &[&str], overwrite: bool) -> Vec<GroupOutcome> {
+    fn commit(&self, groups: &[&str], replaces: Replaces) -> Vec<GroupOutcome> {
         let plans: Vec<GroupPlan> = groups.iter().map(|group| plan(group, &self.topic)).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (outcomes, warnings) = runtime.block_on(async {
             let source = connect(Side::Source, self.lab.source).await;
             let target = connect(Side::Target, self.lab.target).await;
-            groups::commit(&source, &target, &plans, self.moved.clone(), overwrite).await
+            groups::commit(&source, &target, &plans, self.moved.clone(), replaces).await
         });
         assert_eq!(warnings, []);
         outcomes
@@ -111,7 +112,11 @@ impl<'a> Stage<'a> {
 
     /// What became of one group's commits: partition, outcome, target offset.
     fn ended(&self, group: &str, overwrite: bool) -> Vec<(i32, Outcome, Option<i64>)> {
-        let outcomes = self.commit(&[group], overwrite);
+        self.replaced(group, Replaces { own: false, others: overwrite })
+    }
+
+    fn replaced(&self, group: &str, replaces: Replaces) -> Vec<(i32, Outcome, Option<i64>)> {
+        let outcomes = self.commit(&[group], replaces);
         outcomes.iter().map(|end| (end.at.partition.get(), end.outcome, end.target.map(Offset::get))).collect()
     }
 
@@ -177,13 +182,13 @@ fn a_mark_is_exact_wherever_it_lies(lab: &Lab<'_>) {
     stage.move_from(0, 1, 3, &marks);
     let groups = marks.map(|mark| (stage.group(&[(0, mark)]), mark));
     let names: Vec<&str> = groups.iter().map(|(group, _)| group.as_str()).collect();
-    let outcomes = stage.commit(&names, false);
+    let outcomes = stage.commit(&names, Replaces::default());
     assert_eq!(outcomes.iter().filter(|end| end.outcome == Outcome::Committed).count(), marks.len(), "{outcomes:#?}");
     for (group, mark) in &groups {
         stage.goes_on(group, 0, *mark);
     }
     // What is there already is not written again.
-    assert_eq!(stage.commit(&names, true), outcomes);
+    assert_eq!(stage.commit(&names, Replaces { own: true, others: true }), outcomes);
 }
 
 fn a_commit_that_moved_is_counted(lab: &Lab<'_>) {
@@ -194,7 +199,7 @@ fn a_commit_that_moved_is_counted(lab: &Lab<'_>) {
     let commits = [2, 3, 5, 7, 9, 12, 13, 16];
     let groups = commits.map(|commit| (stage.group(&[(0, commit)]), commit));
     let names: Vec<&str> = groups.iter().map(|(group, _)| group.as_str()).collect();
-    let outcomes = stage.commit(&names, false);
+    let outcomes = stage.commit(&names, Replaces::default());
     let ends: BTreeSet<Outcome> = outcomes.iter().map(|end| end.outcome).collect();
     assert_eq!(ends, [Outcome::Committed].into(), "{outcomes:#?}");
     for (group, commit) in &groups {
@@ -210,7 +215,7 @@ fn a_commit_whose_records_are_gone_is_uncovered_and_holds_its_group(lab: &Lab<'_
     stage.move_from(1, 0, 0, &[]);
     let (counted, marked) = (stage.group(&[(0, 5), (1, 3)]), stage.group(&[(0, 8), (1, 3)]));
     lab.source.delete_records(&stage.topic, 0, 3);
-    let outcomes = stage.commit(&[&counted, &marked], false);
+    let outcomes = stage.commit(&[&counted, &marked], Replaces::default());
     let ends: Vec<_> = outcomes.iter().map(|end| (end.outcome, end.target.map(Offset::get))).collect();
     assert_eq!(
         ends,
@@ -234,7 +239,7 @@ fn a_log_that_lost_records_since_the_copy_is_not_counted(lab: &Lab<'_>) {
     stage.move_from(0, 0, 0, &[]);
     stage.moved[0].records += 1;
     let group = stage.group(&[(0, 9)]);
-    let outcomes = stage.commit(&[&group], false);
+    let outcomes = stage.commit(&[&group], Replaces::default());
     assert_eq!(outcomes[0].outcome, Outcome::Uncovered, "{outcomes:#?}");
     let why = outcomes[0].why.as_deref().unwrap_or_default();
     assert_eq!(why, "source offsets [0, 17) held 13 records when they were copied, and hold 12 now");
@@ -297,13 +302,15 @@ fn a_commit_of_an_earlier_run_goes_forward_and_never_back(lab: &Lab<'_>) {
     let group = stage.group(&[(0, 4)]);
     assert_eq!(stage.ended(&group, false), [(0, Outcome::Committed, Some(7))]);
     lab.source.commit_with(&group, &stage.topic, 0, 9, &string(9));
-    assert_eq!(stage.ended(&group, false), [(0, Outcome::Committed, Some(12))]);
+    assert_eq!(stage.ended(&group, false), [(0, Outcome::Kept, Some(12))], "only for an extension");
+    let extended = |others| stage.replaced(&group, Replaces { own: true, others });
+    assert_eq!(extended(false), [(0, Outcome::Committed, Some(12))]);
     stage.goes_on(&group, 0, 9);
-    lab.source.commit(&group, &stage.topic, 0, 5);
-    for overwrite in [false, true] {
-        assert_eq!(stage.ended(&group, overwrite), [(0, Outcome::Kept, Some(8))]);
-    }
+    lab.source.commit_with(&group, &stage.topic, 0, 5, &string(5));
+    assert_eq!([false, true].map(extended), [[(0, Outcome::Kept, Some(8))], [(0, Outcome::Kept, Some(8))]]);
     stage.goes_on(&group, 0, 9);
+    assert_eq!(stage.ended(&group, true), [(0, Outcome::Committed, Some(8))], "the operator wants it so");
+    stage.goes_on(&group, 0, 5);
 }
 
 fn a_group_with_members_is_active_until_they_leave(lab: &Lab<'_>) {
@@ -402,6 +409,7 @@ fn a_group_that_takes_more_than_one_request_is_committed_whole(lab: &Lab<'_>) {
             target_start: Offset(i64::from(partition)),
             records: 0,
             marks: Vec::new(),
+            skipped: Vec::new(),
             proved: true,
         });
     }
@@ -420,7 +428,7 @@ fn a_topic_that_is_gone_on_the_target_is_a_failure_in_its_words(lab: &Lab<'_>) {
     stage.move_from(0, 0, 0, &[]);
     let group = stage.group(&[(0, 1)]);
     lab.target.delete_topic(&stage.topic);
-    let outcomes = stage.commit(&[&group], false);
+    let outcomes = stage.commit(&[&group], Replaces::default());
     assert_eq!(outcomes[0].outcome, Outcome::Failed, "{outcomes:#?}");
     let why = outcomes[0].why.as_deref().unwrap_or_default();
     assert!(why.contains("UNKNOWN_TOPIC_OR_PARTITION"), "{why}");

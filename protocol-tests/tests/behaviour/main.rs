@@ -1,6 +1,6 @@
 //! Every behaviour of kferry and of the brokers it is tested with, one source for both kinds of broker.
 //!
-//! `KFERRY_REAL` chooses the brokers: unset, the embedded ones; `matrix`, every pair of real Apache Kafka that kferry
+//! `KFERRY_REAL` chooses the brokers: unset, the embedded ones; `matrix`, pairs of all real Apache Kafka that kferry
 //! promises to move data between; or a list such as `2.8.2->4.3.0,4.1.0` for quick work. `cargo kafka` sets `matrix`.
 //! Where real brokers are asked for, the embedded ones meet Kafka's own client too.
 //!

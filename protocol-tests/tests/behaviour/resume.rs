@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol_tests::lab::hand::Writing;
 use protocol_tests::lab::kferry::Call;
 use protocol_tests::lab::record::Fill;
-use protocol_tests::lab::{Lab, Scenario, Version, wait};
+use protocol_tests::lab::{Lab, Scenario, Topic, Version, wait};
 use protocol_tests::on_a_pair;
 use serde_json::Value;
 
@@ -14,7 +14,10 @@ use super::plan::{TOPIC_IDS, V0_11, partition, recent, records};
 use super::slow::{PARTITIONS, Shape, Slow};
 
 pub(super) fn scenarios() -> Vec<Scenario> {
-    let with_deletion = on_a_pair!["resume": what_the_source_deletes_while_it_is_copied_is_listed_as_lost];
+    let with_deletion = on_a_pair!["resume":
+        what_the_source_deletes_while_it_is_copied_is_listed_as_lost,
+        a_group_inside_of_what_was_lost_goes_on_behind_it_and_the_loss_is_told_once,
+    ];
     let with_topic_ids = on_a_pair!["resume":
         a_target_topic_that_is_not_the_recorded_one_is_refused_as_the_plan_has_said,
         a_source_topic_that_was_made_anew_is_refused_as_the_plan_has_said,
@@ -30,6 +33,9 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         a_finished_run_that_is_repeated_writes_nothing,
         a_start_below_the_recorded_one_is_refused_as_the_plan_has_said,
         a_target_topic_that_was_made_anew_is_refused_or_begun_anew,
+        a_target_topic_that_is_deleted_stops_its_own_partitions_only,
+        another_commit_of_a_group_stays_until_it_is_to_be_replaced,
+        a_migration_is_finished_once_its_groups_are_moved_on,
     ]
     .into_iter()
     .chain(with_groups.into_iter().map(|scenario| scenario.since(Version::of(1, 1, 0))))
@@ -259,4 +265,77 @@ fn what_the_source_deletes_while_it_is_copied_is_listed_as_lost(lab: &Lab<'_>) {
         [(lab.target, start), (lab.source, 880)].map(|(site, from)| site.digest(&slow.topic, 0, from, from + 20));
     assert_eq!(copy, original);
     assert_eq!(partition(&result, &slow.topic, 2)["records_written"], RECORDS - 14);
+}
+
+fn a_group_inside_of_what_was_lost_goes_on_behind_it_and_the_loss_is_told_once(lab: &Lab<'_>) {
+    let slow = slow(lab, "behind", recent());
+    let late = Topic::unique("late").name;
+    lab.source.commit(&late, &slow.topic, 0, 870);
+    let running = slow.taking(4).start();
+    slow.has_begun();
+    running.signal("KILL");
+    running.wait();
+    lab.source.delete_records(&slow.topic, 0, 880);
+    let result = slow.call().args(["--take-over"]).run().expect_code(1).json();
+    let lost = &partition(&result, &slow.topic, 0)["skipped"][0];
+    let start = lost["start"].as_i64().expect("an offset");
+    assert!(lost["end"] == 880 && start < 870, "{result:#}");
+    assert_eq!(lab.target.committed(&late)[&(slow.topic.name.clone(), 0)].offset, start, "{result:#}");
+    for again in [&["--extend"][..], &[]] {
+        let result = slow.call().args(again).run().expect_code(0).json();
+        assert_eq!(partition(&result, &slow.topic, 0)["skipped"][0], *lost);
+    }
+}
+
+fn a_target_topic_that_is_deleted_stops_its_own_partitions_only(lab: &Lab<'_>) {
+    let [slow, other] = ["stays", "goes"].map(|stem| slow(lab, stem, recent()));
+    let running = slow.taking(4).args(["--topic", &other.topic.name]).start();
+    slow.has_begun();
+    other.has_begun();
+    lab.target.delete_topic(&other.topic);
+    let outcome = running.wait().expect_code(1);
+    let result = outcome.json();
+    assert_eq!(result["outcome"], "failed", "{outcome}");
+    slow.is_moved(&result);
+    assert_eq!(partition(&result, &other.topic, 0)["verified"], serde_json::Value::Null, "{outcome}");
+}
+
+fn another_commit_of_a_group_stays_until_it_is_to_be_replaced(lab: &Lab<'_>) {
+    let slow = slow(lab, "other", recent());
+    // It lies where the migration is going to write, but the migration did not make it.
+    lab.target.commit(&slow.group, &slow.topic, 0, 5);
+    let there = || lab.target.committed(&slow.group)[&(slow.topic.name.clone(), 0)].offset;
+    let outcomes = |result: &serde_json::Value| -> Vec<String> {
+        let groups = result["groups"].as_array().expect("groups");
+        groups.iter().map(|group| group["outcome"].as_str().expect("a word").to_owned()).collect()
+    };
+    let result = slow.call().run().expect_code(0).json();
+    assert_eq!((outcomes(&result), there()), (["kept", "committed", "committed"].map(str::to_owned).into(), 5));
+    let result = slow.call().args(["--overwrite-offsets"]).run().expect_code(0).json();
+    assert_eq!((outcomes(&result), there()), (vec!["committed".to_owned(); 3], 0));
+    slow.is_moved(&result);
+}
+
+fn a_migration_is_finished_once_its_groups_are_moved_on(lab: &Lab<'_>) {
+    let slow = slow(lab, "owed", recent());
+    let state = || {
+        let call = lab.kferry("status").args(["--name", &slow.name, "--output", "json"]);
+        call.run().expect_code(0).json()["state"].clone()
+    };
+    // Kafka's own client does not stay in a group without offsets.
+    let late = Topic::unique("late").name;
+    for partition in PARTITIONS {
+        lab.source.commit(&late, &slow.topic, partition, 100);
+        lab.target.commit(&late, &slow.topic, partition, 0);
+    }
+    let held = lab.target.hold(&late, &slow.topic);
+    let call = || slow.call().args(["--overwrite-offsets"]);
+    let result = call().run().expect_code(1).json();
+    let of_late = |group: &&serde_json::Value| group["group"] == late.as_str();
+    let outcomes: Vec<_> = result["groups"].as_array().expect("groups").iter().filter(of_late).collect();
+    assert!(outcomes.len() == 3 && outcomes.iter().all(|group| group["outcome"] == "active"), "{result:#}");
+    assert_eq!(state(), "stopped");
+    drop(held);
+    slow.is_moved(&call().run().expect_code(0).json());
+    assert_eq!(state(), "finished");
 }

@@ -8,7 +8,7 @@ use crate::copy::lane::Event;
 use crate::copy::pace::Pace;
 use crate::copy::requests;
 use crate::kafka::{Offset, TopicPartition};
-use crate::state::{Checkpoint, Entry, StoreError};
+use crate::state::{Checkpoint, Entry, Refusals, StoreError};
 
 /// Bytes a second that are stored, but for what must not wait: the coordinator writes them to a log with a single leader.
 const RATE: u64 = 256 * 1024;
@@ -129,24 +129,29 @@ impl Engine {
     }
 
     /// Takes what came of a commit. Without a state that can be kept, nothing more may be sent.
-    pub(super) fn stored(&mut self, lanes: &[usize], stored: Result<(), StoreError>) {
+    pub(super) fn stored(&mut self, lanes: &[usize], stored: Result<Refusals, StoreError>) {
         self.checkpoints.under_way = false;
         match stored {
-            Ok(()) => {
+            Ok(refusals) => {
                 for &lane in lanes {
                     self.slots[lane].stored = self.slots[lane].storing;
-                    self.event(lane, Event::Stored);
+                    match refusals.get(self.slots[lane].lane.at()) {
+                        None => self.event(lane, Event::Stored),
+                        Some(cause) => self.not_stored(lane, cause.to_string()),
+                    }
                 }
             }
             Err(error) => {
                 let cause = error.to_string();
                 self.checkpoints.failure.get_or_insert(error);
-                for lane in 0..self.slots.len() {
-                    self.withdraw(lane);
-                    self.event(lane, Event::StoreFailed { cause: cause.clone() });
-                }
+                (0..self.slots.len()).for_each(|lane| self.not_stored(lane, cause.clone()));
             }
         }
+    }
+
+    fn not_stored(&mut self, lane: usize, cause: String) {
+        self.withdraw(lane);
+        self.event(lane, Event::StoreFailed { cause });
     }
 }
 
