@@ -36,6 +36,11 @@ const BEARS: std::time::Duration = std::time::Duration::from_secs(120);
 ///
 /// The target can't be asked, or what it remembers can't be understood.
 pub async fn foresee(plan: &Plan, clusters: (&Cluster, &Cluster), name: &str) -> Result<Vec<Warning>, MigrateError> {
+    // Asking for the coordinator of a group that is not there would have a new cluster make its topic of offsets.
+    let groups = clusters.1.list_groups().await.map_err(MigrateError::Cluster)?.groups;
+    if !groups.contains_key(&state::group(name)) {
+        return Ok(Vec::new());
+    }
     let reading = state::read(clusters.1, name).await.map_err(MigrateError::State)?;
     changes(plan, clusters, &state::decode_all(&reading.state)?).await
 }

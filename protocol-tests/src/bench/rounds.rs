@@ -250,7 +250,7 @@ impl Stage {
             self.prepare(filled, true)?;
             limits::play(&self.source.address, &self.target.address, &filled.set, &filled.load)?;
             for (contestant, spent) in spent.iter_mut().filter(|(_, spent)| *spent < WARM_UP) {
-                let begun = Instant::now();
+                let begun = process::now();
                 self.run(filled, contestant, 0, None)?;
                 *spent += begun.elapsed();
             }
