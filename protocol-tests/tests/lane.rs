@@ -90,7 +90,6 @@ fn lane(case: &Case) -> Lane {
             epoch: ProducerEpoch(EPOCH),
             origin: -i64::from(case.first_sequence),
         },
-        surveyed: true,
         resumed: false,
         marks: Vec::new(),
         late_bound: Duration::ZERO,
