@@ -59,6 +59,7 @@ impl Choices {
             ..Rules::default()
         };
         let setup = LaneSetup {
+            surveyed: true,
             at: TopicPartition::new("fuzzed", 0),
             checkpoint: Checkpoint::begin(Span::new(start, start.saturating_add(length)), Offset(TARGET_END)),
             writer: Writer { producer: ProducerId(7), epoch: ProducerEpoch(1), origin: -i64::from(FIRST_SEQUENCE) },
