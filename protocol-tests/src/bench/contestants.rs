@@ -57,7 +57,8 @@ pub enum Role {
     Raw,
     /// The limit of the processor time, on a machine of its own.
     Relay,
-    /// The same beside brokers that work as they do when records are moved: they take its caches.
+    /// The same where the bytes have to wait, beside brokers that work as they do when records are moved: they have left the
+    /// caches by the time they go on.
     BusyRelay,
     /// The limit of the time.
     Brokers,

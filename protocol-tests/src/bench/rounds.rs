@@ -24,6 +24,10 @@ use super::wires::Wires;
 /// How long each contestant warms the brokers up: the slow ones would otherwise take half an hour.
 const WARM_UP: Duration = Duration::from_secs(60);
 
+/// What the relay beside busy brokers holds: about as much as kferry does while it reads whole batches and makes their
+/// journals durable.
+const HELD: usize = 32 << 20;
+
 /// Groups of the set `wide`.
 const WIDE: usize = 10_000;
 
@@ -310,11 +314,11 @@ impl Stage {
                     Err(cause) => Run { failure: Some(cause), ..begun },
                 }
             }
-            Start::Relay => self.relay(filled.load.bytes, strace, begun)?,
+            Start::Relay => self.relay(filled.load.bytes, 0, strace, begun)?,
             Start::BusyRelay => thread::scope(|scope| {
                 let (source, target) = (&self.source.address, &self.target.address);
                 let busy = scope.spawn(|| limits::play(source, target, &filled.set, &filled.load));
-                let run = self.relay(filled.load.bytes, strace, begun);
+                let run = self.relay(filled.load.bytes, HELD, strace, begun);
                 busy.join().map_err(|_| "the brokers' work panicked".to_owned())??;
                 run
             })?,
@@ -334,11 +338,11 @@ impl Stage {
     }
 
     /// A relay is through with a small set before it can be measured: it moves the set as often as makes a GiB.
-    fn relay(&self, bytes: u64, strace: Option<&Path>, begun: Run) -> Result<Run, String> {
+    fn relay(&self, bytes: u64, held: usize, strace: Option<&Path>, begun: Run) -> Result<Run, String> {
         let times = (1_u64 << 30).div_ceil(bytes.max(1)).max(1);
         let wires = Wires::lay(bytes * times).map_err(|cause| cause.to_string())?;
         let mut command = Command::new(&self.relay);
-        command.args([&wires.from, &wires.to]);
+        command.args([&wires.from, &wires.to, &held.to_string()]);
         let taken = process::run(traced(command, strace), &self.terms(true), || false)?;
         if taken.failure.is_some() {
             return Ok(took(begun, &taken, None));
