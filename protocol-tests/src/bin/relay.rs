@@ -15,13 +15,13 @@ fn main() -> io::Result<()> {
     let usage = || io::Error::new(io::ErrorKind::InvalidInput, "usage: relay FROM TO [HELD]");
     let [from, to, held @ ..] = arguments.as_slice() else { return Err(usage()) };
     let held: usize = held.first().map_or(Ok(0), |held| held.parse().map_err(|_| usage()))?;
-    let mut from = TcpStream::connect(from)?;
+    let from = TcpStream::connect(from)?;
     let mut to = TcpStream::connect(to)?;
     to.set_nodelay(true)?;
     let (mut waiting, mut free) = (VecDeque::new(), Vec::new());
     loop {
         let mut buffer: Vec<u8> = free.pop().unwrap_or_else(|| Vec::with_capacity(BUFFER));
-        let count = from.by_ref().take(BUFFER as u64).read_to_end(&mut buffer)?;
+        let count = (&from).take(BUFFER as u64).read_to_end(&mut buffer)?;
         waiting.push_back(buffer);
         let is_over = count == 0;
         while is_over || waiting.len() * BUFFER > held {
