@@ -6,6 +6,13 @@
 //!
 //! A lane knows no sockets and no clock: `Lane::on` takes what happened, `Lane::next` says what to do. What counts as
 //! certain after a Produce, and what does not, is written down in one place: `answer`.
+//!
+//! Where time goes (perf, 2026-11-27: uncompressed batches of 1 MiB between two brokers on the same two cores): the machine is
+//! busy for 95% of the time, and the brokers take four of five seconds of it. Of kferry's own, 48% are the kernel's copies out of
+//! and into sockets, 14% the checksum of what came, which has left the caches by the time a batch is whole, 15% other work of
+//! the kernel for sockets and memory; no other function has more than 1%. A relay that holds as many bytes takes two thirds as
+//! much. What the brokers do more for kferry than for a copier that promises nothing: the commits of the journals (0.1 s per
+//! GiB) and more, smaller requests (0.1 s), which leave them more of their caches.
 
 mod answer;
 mod budget;
