@@ -250,6 +250,8 @@ async fn story(
         prepared = prepare(migration, store, observer) => prepared?,
     };
     let Prepared { mut checkpoints, resumed, told, warnings } = prepared;
+    // The lanes know better from now on, and ten thousand of them need the memory.
+    (outcome.lanes, outcome.idle) = (Vec::new(), Recorded::new());
     let copies = copy(migration, store, &mut checkpoints, &resumed, stop.clone(), observer).await;
     outcome.warnings.extend(warnings);
     outcome.warnings.extend(copy_warnings(&copies));
