@@ -12,6 +12,11 @@ use crate::verify::Gone;
 /// The checkpoints that a migration goes on from, by partition.
 pub type Recorded = BTreeMap<TopicPartition, Checkpoint>;
 
+/// What is remembered of the groups, if the migration has come to its end: everything is moved and verified, and they go on.
+pub(super) fn ended(recorded: &Recorded) -> Option<u32> {
+    recorded.values().find_map(|checkpoint| checkpoint.groups)
+}
+
 /// What there is to do.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(super) struct Agenda {

@@ -68,31 +68,15 @@ pub(super) async fn stand(
     outcomes
 }
 
-/// The groups whose offsets were committed, as the state remembers them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Print(u32);
-
-impl Print {
-    /// A checksum of their names, and of whether commits of others were left in place.
-    pub(super) fn of(groups: &[GroupPlan], kept: bool) -> Self {
-        let begun = crc32c::crc32c(&[u8::from(kept)]);
-        let named = |sum, group: &GroupPlan| crc32c::crc32c_append(sum, format!("{}\n", group.id).as_bytes());
-        Self(groups.iter().fold(begun, named))
-    }
-
-    /// Where none were to be committed.
-    pub(super) const NONE: Self = Self(0);
-
-    /// Whether it is remembered.
-    pub(super) fn is(self, remembered: u32) -> bool {
-        self.0 == remembered
-    }
-
-    /// For the state.
-    pub(super) const fn get(self) -> u32 {
-        self.0
-    }
+/// A checksum of the groups' names, and of whether commits of others were left in place: it tells whether these are the
+/// groups whose offsets were committed.
+pub(super) fn print(groups: &[GroupPlan], kept: bool) -> u32 {
+    let begun = crc32c::crc32c(&[u8::from(kept)]);
+    groups.iter().fold(begun, |sum, group| crc32c::crc32c_append(sum, format!("{}\n", group.id).as_bytes()))
 }
+
+/// The same where none were to be committed.
+pub(super) const NO_PRINT: u32 = 0;
 
 /// A transaction may stay open for longer than anybody waits for it.
 fn unstable(seen: &Seen) -> Option<Warning> {

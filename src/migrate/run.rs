@@ -11,11 +11,10 @@ use tokio::time::Instant;
 use super::agenda::{self, Agenda, Recorded};
 use super::choices::Choices;
 use super::error::MigrateError;
-use super::groups::{self, Print};
 use super::observer::{Observer, Step};
 use super::outcome::{LaneOutcome, Outcome};
 use super::signals::Stop;
-use super::{found, prepare, proof};
+use super::{found, groups, prepare, proof};
 use crate::cluster::Cluster;
 use crate::copy::{Books, Copies, Engine, LaneEnd, LaneProblem, LaneSetup};
 use crate::kafka::{Offset, Span, TopicName, TopicPartition};
@@ -129,17 +128,9 @@ fn recall(stored: &state::State, fallback: &Recorded) -> Result<Recorded, Migrat
 /// Whether the migration came to its end with the offsets of all groups of the plan, and without commits in place that are
 /// to be replaced now.
 fn groups_are_done(recorded: &Recorded, plan: &Plan, choices: &Choices) -> bool {
-    let print = |kept| Print::of(plan.groups(), kept);
-    let done = |ended| {
-        let with_groups = print(false).is(ended) || print(true).is(ended) && !choices.overwrite_offsets;
-        !choices.translate_offsets || with_groups
-    };
-    ended(recorded).is_some_and(done)
-}
-
-/// How the migration came to its end, if it did.
-fn ended(recorded: &Recorded) -> Option<u32> {
-    recorded.values().find_map(|checkpoint| checkpoint.groups)
+    let with = |kept| groups::print(plan.groups(), kept);
+    let done = |print| print == with(false) || (print == with(true) && !choices.overwrite_offsets);
+    agenda::ended(recorded).is_some_and(|print| !choices.translate_offsets || done(print))
 }
 
 /// Moves what the plan says, as far as `stop` lets it. Whatever keeps it from its end is part of the [`Outcome`], with what
@@ -317,7 +308,7 @@ async fn prepare(
     let mut checkpoints = agenda.recorded;
     changed.extend(from_report);
     let mut told = BTreeMap::new();
-    if ended(&checkpoints).is_some() {
+    if agenda::ended(&checkpoints).is_some() {
         told.extend(checkpoints.iter().map(|(at, checkpoint)| (at.clone(), checkpoint.next)));
     }
     // From here on the end is ahead again.
@@ -423,7 +414,7 @@ async fn conclude(
     outcome.warnings.extend(proof::prove(migration, &mut outcome.lanes, observer).await?);
     outcome.warnings.extend(finish_topics(migration, &checkpoints, &outcome.lanes).await);
     if !migration.choices.translate_offsets {
-        return end(migration, store, outcome, checkpoints, Print::NONE).await;
+        return end(migration, store, outcome, checkpoints, groups::NO_PRINT).await;
     }
     observer.step(Step::Groups(migration.plan.groups().len()));
     let (ended, warnings) = groups::commit(
@@ -437,7 +428,7 @@ async fn conclude(
     outcome.warnings.extend(warnings);
     outcome.groups = ended;
     let kept = outcome.groups.iter().any(|ended| ended.outcome == GroupOutcome::Kept);
-    end(migration, store, outcome, checkpoints, Print::of(migration.plan.groups(), kept)).await
+    end(migration, store, outcome, checkpoints, groups::print(migration.plan.groups(), kept)).await
 }
 
 /// Remembers that nothing is left to do, if that is so.
@@ -446,12 +437,12 @@ async fn end(
     store: &Store,
     outcome: &Outcome,
     mut checkpoints: Recorded,
-    print: Print,
+    print: u32,
 ) -> Result<(), MigrateError> {
     let done = outcome.lanes.iter().all(|lane| lane.verified.is_some())
         && outcome.groups.iter().all(|ended| !ended.outcome.is_refusal());
     if done && let Some((at, first)) = checkpoints.iter_mut().next() {
-        first.groups = Some(print.get());
+        first.groups = Some(print);
         let entry = first.entry(at, migration.now_ms, &migration.choices.holder.host);
         store.commit(vec![entry]).await.map_err(MigrateError::State)?;
     }

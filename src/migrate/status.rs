@@ -1,6 +1,6 @@
 //! How far a migration is, as the target remembers it.
 
-use super::agenda::Recorded;
+use super::agenda::{self, Recorded};
 use super::error::MigrateError;
 use crate::cluster::Cluster;
 use crate::kafka::Offset;
@@ -52,8 +52,7 @@ pub struct Status {
 pub async fn status(target: &Cluster, name: &str) -> Result<Status, MigrateError> {
     let reading = state::read(target, name).await.map_err(MigrateError::State)?;
     let recorded = state::decode_all(&reading.state)?;
-    let ended = recorded.values().any(|checkpoint| checkpoint.groups.is_some());
-    let finished = ended && recorded.values().all(Checkpoint::is_finished);
+    let finished = agenda::ended(&recorded).is_some() && recorded.values().all(Checkpoint::is_finished);
     let lanes = recorded.into_iter().filter(|(_, checkpoint)| !checkpoint.span.is_empty()).collect();
     Ok(Status { name: name.to_owned(), holder: reading.holder, lanes, finished })
 }
