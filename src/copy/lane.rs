@@ -407,6 +407,7 @@ impl Lane {
     }
 
     fn fetch_again(&mut self, now: Duration, cause: String) {
+        tracing::debug!(at = %self.at, %cause, "a fetch failed");
         match self.patience.failed(now) {
             Some(time) => self.fetching = Fetching::Until(time),
             None => {

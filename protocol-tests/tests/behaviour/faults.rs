@@ -183,8 +183,8 @@ fn a_run_that_is_told_to_stop_ends_in_time_although_its_target_stands_still(site
 fn a_run_that_is_told_twice_to_stop_ends_at_once_and_says_what_is_known(site: &Site) {
     beside(Side::Target, site, |lab| {
         let slow = Slow::new(lab, "abandoned", &shape(900));
-        let running = slow.taking(5).args(["--report", "report.json"]).start();
-        slow.has_begun();
+        let running = slow.taking(20).args(["--report", "report.json"]).start();
+        slow.is_under_way();
         site.freeze(1);
         running.signal("INT");
         running.signal("TERM");

@@ -105,8 +105,8 @@ fn a_terminated_run_is_gone_on_with_from_another_host(lab: &Lab<'_>) {
 
 fn a_run_that_is_taken_over_writes_nothing_more(lab: &Lab<'_>) {
     let slow = slow(lab, "fenced", recent());
-    let first = slow.taking(4).args(["--report", "report.json"]).start();
-    slow.has_begun();
+    let first = slow.taking(20).args(["--report", "report.json"]).start();
+    slow.is_under_way();
     let outcome = slow.call().args(["--take-over"]).run().expect_code(0);
     slow.is_moved(&outcome.json());
     let fenced = first.wait().expect_code(1);
@@ -265,10 +265,9 @@ fn a_source_topic_that_is_gone_before_a_run_goes_on_is_told_at_once(lab: &Lab<'_
     running.signal("TERM");
     running.wait().expect_code(143);
     lab.source.delete_topic(&slow.topic);
-    let outcome = slow.call().run().expect_code(1);
+    let outcome = slow.call().args(["-vv"]).run().expect_code(1);
     is_gone(&slow, &outcome);
-    let seconds = outcome.json()["seconds"].as_f64().expect("seconds");
-    assert!(seconds < 5.0, "it was looked for again: {outcome}");
+    assert!(!outcome.stderr.contains("a fetch failed"), "it was looked for again: {outcome}");
 }
 
 #[track_caller]

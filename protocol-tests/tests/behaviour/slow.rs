@@ -80,6 +80,12 @@ impl<'a> Slow<'a> {
         wait::until("something arrives", LIMIT, || arrived().then_some(()));
     }
 
+    /// Waits until the run knows of something that has arrived: its second request waits for its first one's answer.
+    pub(super) fn is_under_way(&self) {
+        self.has_begun();
+        self.goes_on();
+    }
+
     /// Waits until more has arrived in every partition that is not there as a whole.
     pub(super) fn goes_on(&self) {
         for partition in PARTITIONS {
