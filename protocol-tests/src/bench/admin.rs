@@ -144,21 +144,36 @@ impl Admin {
     /// # Errors
     /// The refusal.
     pub fn commit_start(&self, set: &Set) -> Result<(), String> {
-        let topics = set.topics.iter().map(|topic| {
-            let partition = |index| OffsetCommitRequestPartition::default().with_partition_index(index);
-            let partitions = (0..topic.batches.len() as i32).map(partition).collect();
-            OffsetCommitRequestTopic::default().with_name(name(&topic.name)).with_partitions(partitions)
-        });
+        self.commit(&set.group(), &start_of(set, usize::MAX, ""), 1)
+    }
+
+    /// Commits as often as a hundred migrations do, and as much at a time, in a group of its own that is deleted then.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn commit_often(&self, set: &Set) -> Result<(), String> {
+        let group = "bench-warm-up";
+        self.commit(group, &start_of(set, 3, &"j".repeat(400)), 20_000)?;
+        self.forget(group);
+        Ok(())
+    }
+
+    fn commit(&self, group: &str, topics: &[OffsetCommitRequestTopic], times: usize) -> Result<(), String> {
         let request = OffsetCommitRequest::default()
-            .with_group_id(StrBytes::from_string(set.group()).into())
+            .with_group_id(StrBytes::from_string(group.to_owned()).into())
             .with_generation_id_or_member_epoch(-1)
             .with_retention_time_ms(-1)
-            .with_topics(topics.collect());
+            .with_topics(topics.to_vec());
+        let mut left = times;
         wait::attempt(SETTLE, || {
-            let mut coordinator = Client::new(&self.address).coordinator(&set.group())?;
-            let answer = coordinator.call(versions::OFFSET_COMMIT, &request)?;
-            let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
-            partitions.try_for_each(|partition| accept("OffsetCommit", partition.error_code))
+            let mut coordinator = Client::new(&self.address).coordinator(group)?;
+            while left > 0 {
+                let answer = coordinator.call(versions::OFFSET_COMMIT, &request)?;
+                let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+                partitions.try_for_each(|partition| accept("OffsetCommit", partition.error_code))?;
+                left -= 1;
+            }
+            Ok(())
         })
     }
 
@@ -167,6 +182,21 @@ impl Admin {
         // A run that failed early has none.
         let _ = Client::new(&self.address).delete_group(group);
     }
+}
+
+/// Offset 0 of every partition of the set's topics, of no more than the first `most` of each.
+fn start_of(set: &Set, most: usize, metadata: &str) -> Vec<OffsetCommitRequestTopic> {
+    let metadata = StrBytes::from_string(metadata.to_owned());
+    let partition = |index| {
+        OffsetCommitRequestPartition::default()
+            .with_partition_index(index)
+            .with_committed_metadata(Some(metadata.clone()))
+    };
+    let topics = set.topics.iter().map(|topic| {
+        let partitions = (0..topic.batches.len().min(most) as i32).map(partition).collect();
+        OffsetCommitRequestTopic::default().with_name(name(&topic.name)).with_partitions(partitions)
+    });
+    topics.collect()
 }
 
 fn chunks(topics: &[Topic]) -> impl Iterator<Item = &[Topic]> {

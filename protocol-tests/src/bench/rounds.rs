@@ -243,12 +243,17 @@ impl Stage {
     }
 
     /// Brokers that still compile what they do would make the first contestants look bad, and the ratios arbitrary: most of
-    /// all those that ask for more than records, as it takes some twenty runs until nothing of that is compiled any more.
+    /// all those that ask for more than records, as it takes some twenty runs until nothing of that is compiled any more, and
+    /// a hundred for commits.
     #[allow(clippy::print_stderr, reason = "for a person who waits")]
     fn warm_up(&mut self, filled: &Filled, contestants: &[Contestant], options: &Options) -> Result<(), String> {
         let cold = self.played == 0 && options.on == On::Real;
         let mut spent: Vec<(&Contestant, Duration)> = Vec::new();
         spent.extend(contestants.iter().filter(|one| cold && one.ends).map(|one| (one, Duration::ZERO)));
+        if cold {
+            self.prepare(filled, true)?;
+            Admin::connect(&self.target.address)?.commit_often(&filled.set)?;
+        }
         for turn in 0..if cold { options.warm_up } else { 1 } {
             eprintln!("{}: warming up, {}", filled.set.name, turn + 1);
             self.prepare(filled, true)?;
