@@ -15,7 +15,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kferry::batch::{AppendTime, Codec, CodecSet, Outgoing, Rules};
+use kferry::batch::{AppendTime, Codec, CodecSet, Outgoing, Rules, batches};
 use kferry::cluster::AbortedTransaction;
 use kferry::cluster::retry::RetryPolicy;
 use kferry::copy::{Action, Event, Lane, LaneEnd, LaneProblem, LaneSetup, Patience, ProduceResult};
@@ -122,7 +122,7 @@ fn run(log: &Log, case: &Case, choices: &mut Choices<'_>) -> Ran {
         }
         match lane.next(now) {
             Some(Action::Fetch { from, beyond: true, .. }) => {
-                let records = log.fetch_uncommitted(from.get()).records;
+                let records = batches(log.fetch_uncommitted(from.get()).records);
                 lane.on(now, Event::Fetched { records, aborted: Vec::new(), crowded: false });
             }
             Some(Action::Fetch { from, first, .. }) => lane.on(now, fetched(log, from, first, choices, &mut losses)),
@@ -161,7 +161,11 @@ fn fetched(log: &Log, from: Offset, first: bool, choices: &mut Choices<'_>, loss
     };
     let answer = log.fetch(from.get(), most, !crowded, choices.below(3));
     let named = |(producer, first)| AbortedTransaction { producer: ProducerId(producer), first_offset: Offset(first) };
-    Event::Fetched { records: answer.records, aborted: answer.aborted.into_iter().map(named).collect(), crowded }
+    Event::Fetched {
+        records: batches(answer.records),
+        aborted: answer.aborted.into_iter().map(named).collect(),
+        crowded,
+    }
 }
 
 /// The target's answer: what it checks first is the CRC.

@@ -87,6 +87,11 @@ impl Tail {
         Self(factors.reduce(multiply).unwrap_or(ONE))
     }
 
+    /// What a CRC becomes when such a tail follows, but for the tail's own CRC: the two are added up.
+    pub(super) fn carry(self, crc: u32) -> u32 {
+        multiply(crc, self.0)
+    }
+
     /// The CRC-32C of `new` followed by the tail, given `whole`, that of `old` followed by it. `old` and `new` must be of
     /// one length.
     pub(super) fn replace_head(self, whole: u32, old: &[u8], new: &[u8]) -> u32 {

@@ -4,6 +4,7 @@ use crate::batch::codec::Codec;
 use crate::batch::error::{BatchError, BatchErrorKind};
 use crate::batch::header::{BatchHeader, CRC_FROM, HEADER_SIZE, LENGTH_PREFIX};
 use crate::batch::legacy::MessageSet;
+use crate::batch::sums::Summed;
 use crate::kafka::{Cursor, CursorError, Offset};
 use bytes::Bytes;
 
@@ -27,6 +28,12 @@ impl RawBatch {
     /// # Errors
     /// A header that [`BatchHeader::parse`] refuses, a batch length that does not end where `bytes` end, or a wrong CRC.
     pub fn parse(bytes: Bytes) -> Result<Self, BatchError> {
+        let sums = Summed::from(bytes.clone());
+        Self::checked(bytes, &sums)
+    }
+
+    /// The same, by the sums that were taken while the bytes came.
+    fn checked(bytes: Bytes, sums: &Summed) -> Result<Self, BatchError> {
         let header = BatchHeader::parse(&bytes)?;
         if header.size() != bytes.len() {
             let value = i64::from(header.length);
@@ -34,7 +41,7 @@ impl RawBatch {
             return Err(BatchErrorKind::Header(absurd).of(header.span()));
         }
         let stored = header.crc;
-        match crc32c::crc32c(bytes.get(CRC_FROM..).unwrap_or_default()) {
+        match sums.crc(bytes.get(CRC_FROM..).unwrap_or_default()) {
             computed if computed == stored => Ok(Self { bytes, header }),
             computed => Err(BatchErrorKind::Crc { stored, computed }.of(header.span())),
         }
@@ -91,7 +98,13 @@ pub enum Piece {
 /// Cuts the record bytes of one partition of a Fetch answer. The first batch may begin before the offset that was
 /// asked for, the last may be cut.
 pub fn batches(records: Bytes) -> Batches {
-    Batches { rest: records }
+    let sums = Summed::from(records.clone());
+    batches_of(records, sums)
+}
+
+/// The same, where the answer was summed up while it came: `sums` are those of the frame that `records` lie in.
+pub fn batches_of(records: Bytes, sums: Summed) -> Batches {
+    Batches { rest: records, sums }
 }
 
 /// The iterator that [`batches`] returns. Behind a batch that makes no sense it goes on with the next one, as long as
@@ -99,9 +112,15 @@ pub fn batches(records: Bytes) -> Batches {
 #[derive(Clone, Debug)]
 pub struct Batches {
     rest: Bytes,
+    sums: Summed,
 }
 
 impl Batches {
+    /// Bytes that were not cut yet.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     fn cut(&mut self) -> Result<Piece, BatchError> {
         let mut cursor = Cursor::new(&self.rest);
         let (Ok(base_offset), Ok(length)) = (cursor.i64("baseOffset"), cursor.i32("batchLength")) else {
@@ -122,7 +141,7 @@ impl Batches {
         let bytes = self.rest.split_to(size);
         match magic {
             Some(0 | 1) => MessageSet::parse(bytes).map(Piece::Set),
-            _ => RawBatch::parse(bytes).map(Piece::Batch),
+            _ => RawBatch::checked(bytes, &self.sums).map(Piece::Batch),
         }
     }
 }
@@ -146,6 +165,7 @@ impl std::iter::FusedIterator for Batches {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::sums::Summing;
     use crate::batch::testing::{batch, some_models};
     use proptest::prelude::*;
 
@@ -196,6 +216,22 @@ mod tests {
         assert!(matches!(error.kind, BatchErrorKind::Crc { .. }), "{error}");
         assert_eq!((error.base_offset, error.next_offset), (Offset(10), Some(Offset(13))));
         assert!(matches!(pieces[1], Ok(Piece::Batch(_))));
+    }
+
+    #[test]
+    fn bytes_that_changed_in_what_was_summed_up_are_no_batch_either() {
+        let mut models = some_models();
+        models[0].value = Some(vec![7; 300_000]);
+        let sound = batch(&models, 10, Codec::None);
+        for change in [None, Some(70), Some(150_000), Some(sound.len() - 1)] {
+            let mut answer = [&[0; 5_000], &sound[..]].concat();
+            change.into_iter().for_each(|at| answer[5_000 + at] ^= 1);
+            let answer = Bytes::from(answer);
+            let mut summing = Summing::default();
+            summing.came(&answer);
+            let pieces: Vec<_> = batches_of(answer.slice(5_000..), summing.done(answer)).collect();
+            assert_eq!((pieces.len(), pieces[0].is_ok()), (1, change.is_none()), "{change:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A connection to one broker that knows which versions the broker speaks.
 
 use super::error::{ClusterError, ErrorKind, Node, Place, Subject};
+use crate::batch::Summed;
 use crate::kafka::{ErrorCode, Side, TopicPartition};
 use crate::net::{Cause, Conn, ConnOptions, Dial};
 use crate::wire::fetch::{FetchAnswer, FetchRequest};
@@ -157,10 +158,10 @@ impl Connection {
     }
 
     /// Reads record batches; never repeated. The connection may stand still for the request's `max_wait` and as long as
-    /// any other request.
-    pub async fn fetch(&self, request: &FetchRequest) -> Result<FetchAnswer, ClusterError> {
+    /// any other request. The answer's frame comes with it, summed up as far as it is large.
+    pub async fn fetch(&self, request: &FetchRequest) -> Result<(FetchAnswer, Summed), ClusterError> {
         let subject = about(request.partitions.iter().map(|partition| &partition.at));
-        self.ask(request, subject, self.patience.saturating_add(request.max_wait)).await
+        self.ask_for_frame(request, subject, self.patience.saturating_add(request.max_wait)).await
     }
 
     /// Appends record batches; never repeated. [`ClusterError::sent`] tells whether the broker may have got them.
@@ -190,12 +191,21 @@ impl Connection {
         subject: Subject,
         patience: Duration,
     ) -> Result<R::Answer, ClusterError> {
+        self.ask_for_frame(request, subject, patience).await.map(|(answer, _)| answer)
+    }
+
+    async fn ask_for_frame<R: Request>(
+        &self,
+        request: &R,
+        subject: Subject,
+        patience: Duration,
+    ) -> Result<(R::Answer, Summed), ClusterError> {
         let version = match self.versions.negotiate(R::API, R::VERSIONS) {
             Ok(version) => version,
             Err(error) => return Err(ClusterError::new(self.place(R::API, subject), ErrorKind::Version(error))),
         };
         let begun = Instant::now();
-        let answer = self.conn.call(request, version, patience).await;
+        let answer = self.conn.call_for_frame(request, version, patience).await;
         if answer.is_ok() {
             self.fastest.took(begun.elapsed());
         }

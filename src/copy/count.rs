@@ -2,7 +2,7 @@
 
 use super::error::LaneProblem;
 use super::reader::Reader;
-use crate::batch::{AppendTime, Joining, Outgoing, Rules};
+use crate::batch::{AppendTime, Joining, Outgoing, Rules, batches};
 use crate::cluster::{Cluster, ClusterError, Edge, FetchedPartition, Isolation};
 use crate::kafka::{ErrorCode, Offset, Retry, Span, TopicPartition};
 
@@ -29,6 +29,7 @@ pub async fn count_kept(source: &Cluster, at: &TopicPartition, span: Span) -> Re
             Ok(fetched) => fetched,
             Err(error) => return Err(failed(source, at, offset, &error).await),
         };
+        let records = batches(records);
         if beyond {
             reader.look_beyond(records);
         } else {

@@ -8,8 +8,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::answer::ProduceResult;
 use super::error::LaneProblem;
 use super::marks::Marks;
@@ -19,7 +17,7 @@ use super::settle::{Known, Settled, Tail};
 use super::tally::Tally;
 use super::trail::{Boundary, Trail};
 use super::writer::{Pipeline, Stamps, TooLarge, Writer};
-use crate::batch::Outgoing;
+use crate::batch::{Batches, Outgoing};
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{ErrorCode, Offset, Retry, Span, TopicPartition};
 use crate::state::{Checkpoint, Cut, Skipped};
@@ -376,7 +374,7 @@ impl Lane {
             && self.next_source() >= self.base.span.end
     }
 
-    fn fetched(&mut self, records: Bytes, aborted: Vec<AbortedTransaction>, crowded: bool) {
+    fn fetched(&mut self, records: Batches, aborted: Vec<AbortedTransaction>, crowded: bool) {
         self.fetching = Fetching::Idle;
         self.patience.reset();
         let mut end = self.records_read();

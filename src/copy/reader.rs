@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::error::LaneProblem;
 use super::ledger::{Fate, Ledger};
 use super::replay::{Replay, Replayed};
 use super::tally::Tally;
 use crate::batch::{
-    self, BatchError, BatchErrorKind, Broken, DropReason, Entry, Judge, Made, MessageSet, Outgoing, Piece, RawBatch,
-    RewriteReason, Rules, Run, Verdict,
+    self, BatchError, BatchErrorKind, Batches, Broken, DropReason, Entry, Judge, Made, MessageSet, Outgoing, Piece,
+    RawBatch, RewriteReason, Rules, Run, Verdict,
 };
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{Offset, Span};
@@ -174,11 +172,11 @@ impl Reader {
         self.ledger.tally()
     }
 
-    /// Takes the record bytes of one Fetch answer, with the aborted transactions that it names, and hands each batch that
+    /// Takes what one Fetch answer brought, with the aborted transactions that it names, and hands each batch that
     /// is to be written to `out`, in order. `crowded`: partitions in front of this one may have used up the space.
     pub(super) fn take(
         &mut self,
-        records: Bytes,
+        records: Batches,
         aborted: Vec<AbortedTransaction>,
         crowded: bool,
         out: impl FnMut(Outgoing),
@@ -198,8 +196,8 @@ impl Reader {
         }
     }
 
-    fn walk(&mut self, mut walk: Walk<impl FnMut(Outgoing)>, records: Bytes) {
-        let mut pieces = batch::batches(records).peekable();
+    fn walk(&mut self, mut walk: Walk<impl FnMut(Outgoing)>, records: Batches) {
+        let mut pieces = records.peekable();
         let mut largest = 0;
         while let Some(piece) = pieces.next().filter(|_| !self.is_done() && self.recut.is_none()) {
             let step = match piece {
@@ -423,9 +421,9 @@ impl Reader {
 
     /// Takes an answer with the records of open transactions: of these none is wanted, but where they begin is where
     /// nothing lies in front.
-    pub(super) fn look_beyond(&mut self, records: Bytes) {
+    pub(super) fn look_beyond(&mut self, mut records: Batches) {
         self.empty_answers = self.empty_answers.saturating_add(1);
-        let behind = batch::batches(records).next().and_then(|piece| match &piece {
+        let behind = records.next().and_then(|piece| match &piece {
             // Whether it is sound is for its readers to find out: no answer for read_committed holds it.
             Err(error) => Some(error.base_offset),
             sound => begins(sound),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::budget::Claim;
 use super::fetcher::Ask;
 use super::link::LinkKey;
-use crate::batch::Outgoing;
+use crate::batch::{Outgoing, Summed};
 use crate::cluster::{
     Cluster, ClusterError, Connection, Edge, FetchAnswer, FetchPartition, FetchRequest, Isolation, Partition,
     ProduceAnswer, ProducePartition, ProduceRequest, Use,
@@ -32,7 +32,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// A request that ended.
 #[derive(Debug)]
 pub(super) enum Done {
-    Fetched { key: LinkKey, asks: Vec<Ask>, claim: Claim, answer: Result<FetchAnswer, ClusterError> },
+    Fetched { key: LinkKey, asks: Vec<Ask>, claim: Claim, answer: Result<(FetchAnswer, Summed), ClusterError> },
     Connected { key: LinkKey, connection: Result<Arc<Connection>, ClusterError> },
     Produced { key: LinkKey, lanes: Vec<usize>, answer: Result<ProduceAnswer, ClusterError> },
     LogStart { lane: usize, log_start: Result<Offset, String> },

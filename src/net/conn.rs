@@ -2,8 +2,9 @@
 
 use super::shared::{Reply, Shared, Waiting};
 use super::{CallError, Cause, Pool, Stream};
+use crate::batch::Summed;
 use crate::wire::{ApiKey, Request, Rope, frame, header};
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,14 +68,25 @@ impl Conn {
         version: i16,
         patience: Duration,
     ) -> Result<R::Answer, CallError> {
+        self.call_for_frame(request, version, patience).await.map(|(answer, _)| answer)
+    }
+
+    /// As [`Self::call`], with the frame that the answer came in and its sums: on a connection whose pool has a limit.
+    pub async fn call_for_frame<R: Request>(
+        &self,
+        request: &R,
+        version: i16,
+        patience: Duration,
+    ) -> Result<(R::Answer, Summed), CallError> {
         let body = request.encode(version).map_err(CallError::Unwritable)?;
         let (reply, answer) = oneshot::channel();
         let outgoing = Outgoing { api: R::API, version, body, patience, reply };
         self.requests.send(outgoing).await.map_err(|_| self.lost(false))?;
         let frame = answer.await.unwrap_or_else(|_| Err(self.lost(true)))?;
-        let body = header::body(R::API, version, frame).map_err(CallError::Unreadable)?;
+        let body = header::body(R::API, version, frame.bytes().clone()).map_err(CallError::Unreadable)?;
         self.shared.mute(header::throttle(R::API, version, &body));
-        R::decode(version, body).map_err(CallError::Unreadable)
+        let answer = R::decode(version, body).map_err(CallError::Unreadable)?;
+        Ok((answer, frame))
     }
 
     /// Whether requests can still be sent.
@@ -173,13 +185,13 @@ async fn read(reader: &mut ReadHalf<Box<dyn Stream>>, shared: &Shared, options: 
             Err(cause) => return cause,
         };
         // The frame's length guarantees the four bytes of the correlation id.
-        let correlation = header::correlation(&frame).unwrap_or_default();
+        let correlation = header::correlation(frame.bytes()).unwrap_or_default();
         match shared.answered(correlation) {
             Ok(waiting) => {
                 // A caller that has gone does not need it; the frame's memory goes back to the pool.
                 let _ = waiting.reply.send(Ok(frame));
             }
-            Err(_) if first => return Cause::NotKafka { bytes: frame.len() + 4 },
+            Err(_) if first => return Cause::NotKafka { bytes: frame.bytes().len() + 4 },
             Err(cause) => return cause,
         }
         first = false;
@@ -190,7 +202,7 @@ async fn read_frame(
     reader: &mut ReadHalf<Box<dyn Stream>>,
     shared: &Shared,
     options: &ConnOptions,
-) -> Result<Bytes, Cause> {
+) -> Result<Summed, Cause> {
     let head = read_head(reader, shared).await.map_err(|error| failed(&error))?;
     let length = frame::length(head, options.cap)?;
     let lease = match options.pool.try_lease(length) {

@@ -5,6 +5,7 @@
 //! really held, also where a vector that is used again has room for more than its frame. Free vectors are kept last in,
 //! first out, so that the warmest is used next, and only as far as they fit into the budget beside those that are out.
 
+use crate::batch::{Summed, Summing};
 use bytes::{BufMut, Bytes};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -131,25 +132,29 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Reads the frame. `progress` is told whenever bytes came.
+    /// Reads the frame, and sums up what may be record batches. `progress` is told whenever bytes came.
     pub(super) async fn fill(
         mut self,
         reader: &mut (impl AsyncRead + Unpin),
         mut progress: impl FnMut(),
-    ) -> io::Result<Bytes> {
+    ) -> io::Result<Summed> {
         let bytes = match &mut self.budget {
             Some((budget, permit)) => budget.vector(self.length, permit),
             None => Vec::with_capacity(self.length),
         };
         let mut frame = Frame { bytes, budget: self.budget };
+        let mut summing = Summing::default();
         while frame.bytes.len() < self.length {
             let left = self.length - frame.bytes.len();
             if reader.read_buf(&mut (&mut frame.bytes).limit(left)).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            if frame.budget.is_some() {
+                summing.came(&frame.bytes);
+            }
             progress();
         }
-        Ok(Bytes::from_owner(frame))
+        Ok(summing.done(Bytes::from_owner(frame)))
     }
 }
 
@@ -182,7 +187,8 @@ mod tests {
 
     async fn frame(pool: &Pool, length: usize) -> Bytes {
         let source = vec![7; length + 10];
-        pool.lease(length).await.fill(&mut source.as_slice(), || {}).await.expect("enough bytes")
+        let summed = pool.lease(length).await.fill(&mut source.as_slice(), || {}).await.expect("enough bytes");
+        summed.bytes().clone()
     }
 
     #[tokio::test]
@@ -190,6 +196,22 @@ mod tests {
         let bytes = frame(&Pool::unlimited(), 100_000).await;
         assert_eq!(bytes.len(), 100_000);
         assert!(bytes.iter().all(|byte| *byte == 7));
+    }
+
+    #[tokio::test]
+    async fn what_counts_against_a_limit_is_summed_up_as_it_comes() {
+        let source: Vec<u8> = (0..200_000_u32).map(|n| (n >> 3) as u8).collect();
+        let lease = Pool::limited(300_000).lease(source.len()).await;
+        // No piece ends where a block does.
+        let (first, second) = source.split_at(70_001);
+        let read = lease.fill(&mut first.chain(second), || {}).await.expect("enough bytes");
+        let mut summing = Summing::default();
+        summing.came(read.bytes());
+        let whole = summing.done(read.bytes().clone());
+        assert_eq!(read, whole);
+        assert_ne!(read, Summed::from(read.bytes().clone()), "there are blocks");
+        let control = Pool::unlimited().lease(source.len()).await.fill(&mut source.as_slice(), || {}).await;
+        assert_eq!(control.map(|read| read == Summed::from(read.bytes().clone())).ok(), Some(true));
     }
 
     #[tokio::test]

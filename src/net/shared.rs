@@ -1,8 +1,8 @@
 //! What the driver of a connection and its callers share: the requests that wait, and when one waits too long.
 
 use super::{CallError, Cause};
+use crate::batch::Summed;
 use crate::wire::ApiKey;
-use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 /// Where a request's answer goes.
-pub(super) type Reply = oneshot::Sender<Result<Bytes, CallError>>;
+pub(super) type Reply = oneshot::Sender<Result<Summed, CallError>>;
 
 /// A request that was sent, or is being sent.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use crate::input::Input;
 use crate::items::{Formats, answers};
 use bytes::Bytes;
-use kferry::batch::{AppendTime, Codec, CodecSet, Outgoing, Rules};
+use kferry::batch::{AppendTime, Codec, CodecSet, Outgoing, Rules, batches};
 use kferry::cluster::AbortedTransaction;
 use kferry::cluster::retry::RetryPolicy;
 use kferry::copy::{Action, Event, Lane, LaneEnd, LaneSetup, Patience, ProduceResult};
@@ -109,7 +109,7 @@ pub fn drive(data: &[u8], formats: Formats) {
         match lane.next(now) {
             // Nothing lies behind the answers, whatever the isolation.
             Some(Action::Fetch { beyond: true, .. }) => {
-                let (records, aborted) = (Bytes::new(), Vec::new());
+                let (records, aborted) = (batches(Bytes::new()), Vec::new());
                 lane.on(now, Event::Fetched { records, aborted, crowded: false });
             }
             Some(Action::Fetch { .. }) => {
@@ -120,7 +120,7 @@ pub fn drive(data: &[u8], formats: Formats) {
                     now,
                     Event::Fetched {
                         crowded: choices.crowded && records.is_some(),
-                        records: records.unwrap_or_default(),
+                        records: batches(records.unwrap_or_default()),
                         aborted: choices.aborted.clone(),
                     },
                 );

@@ -438,7 +438,7 @@ fn told(action: &Action) -> String {
 /// What a trace says about an event.
 fn heard(event: &Event) -> String {
     match event {
-        Event::Fetched { records, .. } => format!("Fetched({} bytes)", records.len()),
+        Event::Fetched { records, .. } => format!("Fetched({} bytes)", records.left()),
         other => format!("{other:?}"),
     }
 }

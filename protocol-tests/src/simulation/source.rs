@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use kferry::batch::batches;
 use kferry::cluster::AbortedTransaction;
 use kferry::copy::Event;
 use kferry::kafka::{ErrorCode, Offset, ProducerId, Span};
@@ -156,7 +157,7 @@ impl Source {
             producer: ProducerId(aborted.producer_id),
             first_offset: Offset(aborted.first),
         });
-        Event::Fetched { records: slice.records, aborted: aborted.collect(), crowded: false }
+        Event::Fetched { records: batches(slice.records), aborted: aborted.collect(), crowded: false }
     }
 
     /// The cleaner runs: of each key the newest record stays.

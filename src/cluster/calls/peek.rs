@@ -71,7 +71,7 @@ async fn peek<T>(
         rack: String::new(),
         partitions: vec![partition],
     };
-    let answer = connection.fetch(&request).await?;
+    let (answer, _) = connection.fetch(&request).await?;
     let check = |code| connection.check(ApiKey::Fetch, Subject::Partition(at.clone()), code, None);
     check(answer.error)?;
     let Some(fetched) = answer.partitions.into_iter().find(|fetched| fetched.at == *at) else { return Ok(None) };

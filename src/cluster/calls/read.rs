@@ -60,7 +60,7 @@ impl Cluster {
                 rack: String::new(),
                 partitions: vec![partition],
             };
-            let answer = connection.fetch(&request).await?;
+            let (answer, _) = connection.fetch(&request).await?;
             let check = |code| connection.check(ApiKey::Fetch, subject(), code, None);
             check(answer.error)?;
             // A broker that throttles leaves the partitions out.

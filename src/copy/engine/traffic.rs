@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, ControlFlow};
 
 use super::{Engine, LOCKED_OUT, METADATA_LAG, Wake};
+use crate::batch::{Summed, batches_of};
 use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
 use crate::copy::answer::ProduceResult;
 use crate::copy::budget::Claim;
@@ -161,13 +162,13 @@ impl Engine {
         lanes.into_iter().for_each(|lane| self.moved(lane));
     }
 
-    fn fetched(&mut self, key: LinkKey, asks: Vec<Ask>, answer: Result<FetchAnswer, ClusterError>) {
+    fn fetched(&mut self, key: LinkKey, asks: Vec<Ask>, answer: Result<(FetchAnswer, Summed), ClusterError>) {
         if let Some(queue) = self.asks.get_mut(&key) {
             queue.under_way -= 1;
         }
-        let answer = match answer {
-            Ok(answer) if answer.error == ErrorCode::NONE => answer,
-            Ok(answer) => return self.fetch_lost(&asks, &answer.error.to_string()),
+        let (answer, sums) = match answer {
+            Ok((answer, sums)) if answer.error == ErrorCode::NONE => (answer, sums),
+            Ok((answer, _)) => return self.fetch_lost(&asks, &answer.error.to_string()),
             Err(error) => return self.fetch_lost(&asks, &error.to_string()),
         };
         let bytes = answer.partitions.iter().map(|partition| partition.records.len()).sum();
@@ -179,7 +180,7 @@ impl Engine {
         for ask in asks {
             let partition = partitions.remove(self.slots[ask.lane].lane.at());
             let served = partition.as_ref().is_some_and(|partition| !partition.records.is_empty());
-            self.fetched_lane(key.broker, ask, partition, crowded);
+            self.fetched_lane(key.broker, ask, partition.map(|partition| (partition, &sums)), crowded);
             crowded |= served;
         }
     }
@@ -191,8 +192,14 @@ impl Engine {
         }
     }
 
-    fn fetched_lane(&mut self, broker: BrokerId, ask: Ask, partition: Option<FetchedPartition>, crowded: bool) {
-        let Some(partition) = partition else {
+    fn fetched_lane(
+        &mut self,
+        broker: BrokerId,
+        ask: Ask,
+        partition: Option<(FetchedPartition, &Summed)>,
+        crowded: bool,
+    ) {
+        let Some((partition, sums)) = partition else {
             let cause = "the answer leaves the partition out".to_owned();
             return self.event(ask.lane, Event::FetchLost { cause });
         };
@@ -206,7 +213,10 @@ impl Engine {
                 }
                 _ => {
                     let FetchedPartition { records, aborted, .. } = partition;
-                    self.event(ask.lane, Event::Fetched { records, aborted, crowded });
+                    self.event(
+                        ask.lane,
+                        Event::Fetched { records: batches_of(records, sums.clone()), aborted, crowded },
+                    );
                 }
             },
             // A follower may lag behind or keep less than its leader: the leader has the last word (KIP-392). It may

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::batch::{Outgoing, Rules};
+use crate::batch::{Batches, Outgoing, Rules};
 use crate::cluster::AbortedTransaction;
 use crate::copy::answer::ProduceResult;
 use crate::copy::error::LaneProblem;
@@ -49,7 +47,7 @@ pub enum Event {
     /// A Fetch answer.
     Fetched {
         /// Record batches one after the other, possibly none.
-        records: Bytes,
+        records: Batches,
         /// The aborted transactions that reach into them.
         aborted: Vec<AbortedTransaction>,
         /// Whether partitions in front of this one in the request got records: then a lack of them proves nothing.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::batch::batches;
 use crate::batch::testing::{altered, consumed, sent};
 use crate::cluster::AbortedTransaction;
 use crate::copy::LaneProblem;
@@ -113,7 +114,7 @@ fn aborted_transactions_are_left_out_and_committed_ones_become_plain() {
     };
     let log = [transactional(0, 2), marker(2, false), transactional(3, 5), marker(5, true)].concat();
     let aborted = vec![AbortedTransaction { producer: ProducerId(9), first_offset: Offset(0) }];
-    lane.on(NOW, Event::Fetched { records: log.into(), aborted, crowded: false });
+    lane.on(NOW, Event::Fetched { records: batches(log.into()), aborted, crowded: false });
     let only = produce(&mut lane);
     assert_eq!((only.source(), only.header().is_transactional()), (Span::new(3, 5), false));
     appended(&mut lane, 100);
@@ -253,7 +254,7 @@ fn a_lane_that_others_leave_no_room_for_waits_its_turn_and_goes_first() {
             Some(Action::Fetch { first, .. }) => assert_eq!(first, attempt > 0),
             other => panic!("{other:?}"),
         }
-        lane.on(NOW, Event::Fetched { records: Bytes::new(), aborted: Vec::new(), crowded: true });
+        lane.on(NOW, Event::Fetched { records: batches(Bytes::new()), aborted: Vec::new(), crowded: true });
     }
     fetch(&mut lane);
     fetched(&mut lane, &[records(0, 2, OLD)]);

@@ -79,7 +79,10 @@ pub(super) fn setup(start: i64, end: i64) -> LaneSetup {
 }
 
 pub(super) fn fetched(lane: &mut Lane, batches: &[Vec<u8>]) {
-    lane.on(NOW, Event::Fetched { records: batches.concat().into(), aborted: Vec::new(), crowded: false });
+    lane.on(
+        NOW,
+        Event::Fetched { records: crate::batch::batches(batches.concat().into()), aborted: Vec::new(), crowded: false },
+    );
 }
 
 pub(super) fn appended(lane: &mut Lane, base: i64) {

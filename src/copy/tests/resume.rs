@@ -1,6 +1,7 @@
 //! Going on where another process ended.
 
 use super::*;
+use crate::batch::batches;
 use crate::batch::testing::{altered, consumed, sent};
 use crate::copy::LaneProblem;
 use crate::state::{Cut, Place, SkipReason, Skipped};
@@ -290,7 +291,7 @@ fn a_journaled_batch_of_which_nothing_is_left_at_the_end_may_still_come_and_is_w
     lane.on(now, Event::Settled(tail(109, 3)));
     // From now on nothing can come.
     assert!(matches!(lane.next(now), Some(Action::Fetch { from: Offset(9), .. })));
-    lane.on(now, Event::Fetched { records: behind.concat().into(), aborted: Vec::new(), crowded: false });
+    lane.on(now, Event::Fetched { records: batches(behind.concat().into()), aborted: Vec::new(), crowded: false });
     assert!(matches!(lane.next(now), Some(Action::Finish(LaneEnd::Copied))));
     assert_eq!(lane.recut_at(), [Offset(10)]);
     assert_eq!((lane.next_source(), lane.written()), (Offset(10), Span::new(100, 109)));
