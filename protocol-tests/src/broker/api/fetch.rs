@@ -231,7 +231,8 @@ impl Reader<'_> {
 
 /// Clients older than Fetch 10 can't read zstd.
 fn holds_zstd(records: &[u8]) -> bool {
-    Header::read(records).is_some_and(|header| header.attributes & attribute::CODEC == Codec::Zstd.id())
+    let batch = Header::read(records).filter(|header| header.magic == 2);
+    batch.is_some_and(|header| header.attributes & attribute::CODEC == Codec::Zstd.id())
 }
 
 #[cfg(test)]
@@ -239,6 +240,14 @@ mod tests {
     use super::*;
     use crate::broker::legacy::message_set;
     use crate::broker::{ConnectionId, NewRecord, Outcome};
+
+    #[test]
+    fn a_message_set_holds_no_zstd_whatever_its_time() {
+        // Where batches have their attributes, message sets have a part of their timestamp.
+        let like_zstd = i64::from(Codec::Zstd.id()) << 24;
+        let record = NewRecord::new(like_zstd, "key", "a value as long as a header of a batch");
+        assert!(!holds_zstd(&message_set(1, Codec::None, &[record])));
+    }
 
     /// As real 0.10.0.1 answers: 10 bytes asked for are 10 bytes of the first message.
     #[test]
