@@ -8,7 +8,8 @@ use bytes::Bytes;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use kferry::batch::{
-    BatchHeader, Codec, Entry, HEADER_SIZE, Joining, Judge, Piece, RawBatch, Rules, Run, batches, open, pass, rebuild,
+    BatchHeader, Codec, Entry, HEADER_SIZE, Joining, Judge, Piece, RawBatch, Rules, Run, Verdict, batches, open, pass,
+    rebuild,
 };
 use kferry::kafka::{Offset, ProducerEpoch, ProducerId, Sequence, Span, Stamp};
 use protocol_tests::broker;
@@ -149,11 +150,32 @@ fn join(bencher: Bencher<'_, '_>, size: usize) {
     bencher.counter(BytesCount::new(size)).counter(ItemsCount::new(entries.len())).bench(|| {
         let mut run = Run::default();
         for entry in &entries {
-            if run.takes(entry, &rules) {
-                run.push(entry.clone(), Offset(0), false);
-            }
+            assert!(run.push(black_box(entry), Offset(0), false, &rules));
         }
         run.finish(WHOLE.end, &rules)
+    });
+}
+
+/// The whole way of an answer of batches of one record: cut, checked, judged, joined.
+#[divan::bench]
+fn take_tiny(bencher: Bencher<'_, '_>) {
+    let answer: Bytes = tiny(6_000).iter().map(|batch| batch.bytes().clone()).collect::<Vec<_>>().concat().into();
+    let rules = Rules::default();
+    bencher.counter(BytesCount::new(answer.len())).counter(ItemsCount::new(6_000_usize)).bench(|| {
+        let (mut judge, mut run, mut made) = (Judge::new([]), Run::default(), Vec::new());
+        for piece in batches(black_box(answer.clone())) {
+            let Ok(Piece::Batch(batch)) = piece else { continue };
+            let (Ok(Verdict::Pass), start) = (judge.verdict(&batch, WHOLE, &rules), batch.header().base_offset) else {
+                continue;
+            };
+            let entry = Entry::Batch(batch);
+            if !run.push(&entry, start, false, &rules) {
+                made.extend(run.finish(WHOLE.end, &rules));
+                let _ = run.push(&entry, start, false, &rules);
+            }
+        }
+        made.extend(run.finish(WHOLE.end, &rules));
+        made
     });
 }
 

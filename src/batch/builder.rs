@@ -3,11 +3,13 @@
 use crate::batch::codec::{Codec, CodecError};
 use crate::batch::origin::Origin;
 use crate::batch::patch::{Outgoing, Timestamps};
-use crate::batch::records::{Content, Record};
+use crate::batch::pieces::RawBatch;
+use crate::batch::records::{Content, Record, plain};
 use crate::kafka::cursor::{put_varint, varint_len};
 use crate::kafka::{Offset, Span};
 
 /// Collects records into a batch.
+#[derive(Debug)]
 pub(super) struct Builder {
     payload: Vec<u8>,
     records: i32,
@@ -54,6 +56,21 @@ impl Builder {
         true
     }
 
+    /// Appends all records of a batch that is not compressed, or nothing of it: where one of them is wrong or newer than
+    /// `newest`, in ms since 1970, and where the records would take more than `share` bytes.
+    pub(super) fn append(&mut self, batch: &RawBatch, share: usize, newest: i64) -> bool {
+        let before = (self.len(), self.records, self.timestamps, self.origin.mark());
+        let mut push = |record: Record<'_>| record.timestamp <= newest && self.push(&record, share);
+        let fits = plain(batch).all(|record| record.is_ok_and(&mut push));
+        if !fits {
+            let (bytes, records, timestamps, origin) = before;
+            self.payload.truncate(bytes);
+            (self.records, self.timestamps) = (records, timestamps);
+            self.origin.go_back(origin);
+        }
+        fits
+    }
+
     /// The source offset of the first record.
     pub(super) fn first(&self) -> Offset {
         self.origin.first
@@ -65,11 +82,21 @@ impl Builder {
     }
 
     /// The batch, compressed, in place of the offsets of `source`.
-    pub(super) fn finish(self, codec: Codec, source: Span) -> Result<Outgoing, CodecError> {
-        let mut body = codec.encode(self.payload)?;
+    pub(super) fn finish(mut self, codec: Codec, source: Span) -> Result<Outgoing, CodecError> {
+        self.payload = codec.encode(self.payload)?;
+        Ok(self.made(codec, source))
+    }
+
+    /// The batch as it is, in place of the offsets of `source`.
+    pub(super) fn finish_plain(self, source: Span) -> Outgoing {
+        self.made(Codec::None, source)
+    }
+
+    fn made(self, codec: Codec, source: Span) -> Outgoing {
+        let mut body = self.payload;
         // It lives until the target has it: what it holds is what is counted for it.
         body.shrink_to_fit();
-        Ok(Outgoing::new(codec, self.records, self.timestamps, body.into(), self.origin.within(source)))
+        Outgoing::new(codec, self.records, self.timestamps, body.into(), self.origin.within(source))
     }
 }
 

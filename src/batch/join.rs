@@ -14,13 +14,16 @@
 //! | 3,146 of 8 KiB, lz4 | 0.20 / 0.24 | 0.14 / 0.62 |
 //! | 60,000 of 0.4 KiB, zstd | 1.9 / 0.4 | 2.1 / 12.3 |
 
+use crate::batch::builder::Builder;
 use crate::batch::codec::Codec;
 use crate::batch::entry::Entry;
 use crate::batch::error::BatchError;
-use crate::batch::header::BatchHeader;
+use crate::batch::header::{BatchHeader, HEADER_SIZE};
 use crate::batch::judge::Rules;
 use crate::batch::patch::{Outgoing, pass};
+use crate::batch::pieces::RawBatch;
 use crate::batch::rebuild::rebuild;
+use crate::batch::records::plain as records;
 use crate::kafka::{Offset, Span};
 
 /// Which neighbours become one batch. All sizes in bytes.
@@ -81,42 +84,89 @@ pub struct Run {
     entries: Vec<Entry>,
     /// Of each entry, whether it must be opened even where it stays alone.
     must: Vec<bool>,
+    /// What became of the entries already.
+    written: Option<Written>,
     bytes: usize,
     start: Offset,
 }
 
+/// The records of two or more batches that are not compressed and could pass: each was written as it came, while it was in
+/// the processor's caches.
+#[derive(Debug)]
+struct Written {
+    builder: Builder,
+    source: Span,
+}
+
 impl Default for Run {
     fn default() -> Self {
-        Self { entries: Vec::new(), must: Vec::new(), bytes: 0, start: Offset(0) }
+        Self { entries: Vec::new(), must: Vec::new(), written: None, bytes: 0, start: Offset(0) }
     }
 }
 
 impl Run {
-    /// Whether an entry can be written together with those that wait.
-    pub fn takes(&self, entry: &Entry, rules: &Rules) -> bool {
-        let Some(first) = self.entries.first() else { return true };
-        let joining = rules.joining;
-        let sent_as = |entry: &Entry| entry.codec().ok().and_then(|codec| rules.sent_as(codec));
-        let small = |entry: &Entry| entry.size() <= joining.largest;
-        small(first)
-            && small(entry)
-            && sent_as(first) == sent_as(entry)
-            && self.bytes.saturating_add(entry.size()) <= joining.full
-    }
-
-    /// Adds an entry behind those that wait; offsets before `start` are done with. `must`: it can't pass as it is.
-    pub fn push(&mut self, entry: Entry, start: Offset, must: bool) {
-        if self.entries.is_empty() {
+    /// Adds an entry behind those that wait, unless it can't be written together with them; offsets before `start` are done
+    /// with. `must`: it can't pass as it is.
+    #[must_use]
+    pub fn push(&mut self, entry: &Entry, start: Offset, must: bool, rules: &Rules) -> bool {
+        if self.written.is_none() && self.entries.is_empty() {
             self.start = start;
+        } else if !self.takes(entry.size(), rules) || !(self.write(entry, must, rules) || self.waits(entry, rules)) {
+            return false;
         }
         self.bytes = self.bytes.saturating_add(entry.size());
-        self.entries.push(entry);
-        self.must.push(must);
+        if self.written.is_none() {
+            self.entries.push(entry.clone());
+            self.must.push(must);
+        }
+        true
+    }
+
+    /// Whether an entry of so many bytes may join those that wait.
+    fn takes(&self, size: usize, rules: &Rules) -> bool {
+        let largest = self.entries.first().map_or(size, |first| first.size().max(size));
+        largest <= rules.joining.largest && self.bytes.saturating_add(size) <= rules.joining.full
+    }
+
+    /// Whether an entry can be written together with those that wait as they are.
+    fn waits(&self, entry: &Entry, rules: &Rules) -> bool {
+        let sent_as = |entry: &Entry| entry.codec().ok().and_then(|codec| rules.sent_as(codec));
+        self.entries.first().is_some_and(|first| sent_as(first) == sent_as(entry))
+    }
+
+    /// Writes an entry behind those that were written, and the first two together; `false` where it has to wait.
+    fn write(&mut self, entry: &Entry, must: bool, rules: &Rules) -> bool {
+        let share = rules.largest().saturating_sub(HEADER_SIZE).min(rules.joining.full);
+        let newest = rules.latest_timestamp.unwrap_or(i64::MAX);
+        let Some(batch) = plain(entry).filter(|_| !must) else { return false };
+        if let Some(written) = &mut self.written {
+            let appended = written.builder.append(batch, share, newest);
+            if appended {
+                written.source.end = batch.header().next_offset();
+            }
+            return appended;
+        }
+        let ([first], [false]) = (&self.entries[..], &self.must[..]) else { return false };
+        let Some(first) = plain(first) else { return false };
+        let Some(Ok(record)) = records(first).next() else { return false };
+        let mut builder = Builder::new(&record, share);
+        let appended = builder.append(first, share, newest) && builder.append(batch, share, newest);
+        if appended {
+            let start = first.header().base_offset.max(self.start);
+            let source = Span { start, end: batch.header().next_offset() };
+            self.written = Some(Written { builder, source });
+            self.entries.clear();
+            self.must.clear();
+        }
+        appended
     }
 
     /// Writes all that waits, records below `end` only. Where one can't be written the others are, in their order.
     pub fn finish(&mut self, end: Offset, rules: &Rules) -> Vec<Made> {
         self.bytes = 0;
+        if let Some(Written { builder, source }) = self.written.take() {
+            return vec![Made::Joined(builder.finish_plain(source))];
+        }
         let mut start = self.start;
         if self.entries.len() > 1 {
             let rules = Rules { max_decoded_bytes: rules.max_decoded_bytes.min(OPENED), ..rules.clone() };
@@ -137,6 +187,14 @@ impl Run {
     }
 }
 
+/// The batch, where it is not compressed.
+fn plain(entry: &Entry) -> Option<&RawBatch> {
+    match entry {
+        Entry::Batch(batch) if batch.header().codec() == Ok(Codec::None) => Some(batch),
+        Entry::Batch(_) | Entry::Set(_) => None,
+    }
+}
+
 /// An entry without its neighbours; offsets below the span's start are done with.
 fn alone(entry: Entry, must: bool, span: Span, rules: &Rules) -> Vec<Made> {
     if let (Entry::Batch(batch), false) = (&entry, must) {
@@ -145,5 +203,123 @@ fn alone(entry: Entry, must: bool, span: Span, rules: &Rules) -> Vec<Made> {
     match rebuild(&[entry], span, rules) {
         Ok(made) => made.into_iter().map(Made::Joined).collect(),
         Err(error) => vec![Made::Broken(Broken { span, error })],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::testing::{Model, altered, batch, compacted_models, raw, some_models};
+    use proptest::prelude::*;
+
+    const END: Offset = Offset(i64::MAX);
+
+    /// A batch of one record.
+    fn tiny(offset: i64) -> RawBatch {
+        raw(&batch(&some_models()[..1], offset, Codec::None))
+    }
+
+    fn push(run: &mut Run, batch: RawBatch, rules: &Rules) -> bool {
+        let start = batch.header().base_offset;
+        run.push(&Entry::Batch(batch), start, false, rules)
+    }
+
+    /// The one batch that the run becomes.
+    fn joined(mut run: Run, rules: &Rules) -> Outgoing {
+        match run.finish(END, rules).as_slice() {
+            [Made::Joined(outgoing)] => outgoing.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_that_stays_alone_passes_as_it_is() {
+        let (mut run, rules) = (Run::default(), Rules::default());
+        assert!(push(&mut run, tiny(7), &rules));
+        assert_eq!(run.finish(END, &rules), [Made::Passed(pass(&tiny(7)))]);
+        assert_eq!(run.finish(END, &rules), []);
+    }
+
+    #[test]
+    fn a_batch_whose_records_are_wrong_spoils_none_of_those_before_it() {
+        let rules = Rules::default();
+        // The last of the records that it says to hold is not there.
+        let wrong = raw(&altered(batch(&some_models(), 9, Codec::None), |header| {
+            (header.records, header.last_offset_delta) = (4, 3);
+        }));
+        let mut run = Run::default();
+        assert!(push(&mut run, tiny(7), &rules) && push(&mut run, tiny(8), &rules));
+        assert!(!push(&mut run, wrong.clone(), &rules));
+        let made = joined(run, &rules);
+        assert_eq!((made.records(), made.source()), (2, Span::new(7, 9)));
+        let mut run = Run::default();
+        assert!(push(&mut run, wrong.clone(), &rules), "an empty run takes anything");
+        assert!(push(&mut run, tiny(20), &rules), "it waits for what can be written of the two");
+        let made = run.finish(END, &rules);
+        assert_eq!(made, [Made::Passed(pass(&wrong)), Made::Passed(pass(&tiny(20)))]);
+    }
+
+    #[test]
+    fn a_record_that_is_newer_than_its_header_says_is_not_joined() {
+        let newest = some_models()[0].timestamp;
+        let rules = Rules { latest_timestamp: Some(newest), ..Rules::default() };
+        let newer = Model { timestamp: newest + 1, ..some_models().swap_remove(0) };
+        let newer = raw(&altered(batch(&[newer], 9, Codec::None), |header| header.max_timestamp = newest));
+        let mut run = Run::default();
+        assert!(push(&mut run, tiny(7), &rules) && push(&mut run, tiny(8), &rules));
+        assert!(!push(&mut run, newer, &rules));
+        assert_eq!(joined(run, &rules).records(), 2);
+    }
+
+    #[test]
+    fn a_batch_is_full_where_the_rules_say_so_and_no_larger_than_the_target_takes() {
+        let size = tiny(0).bytes().len();
+        let count = |rules: &Rules| {
+            let mut run = Run::default();
+            let count = (0..20).take_while(|offset| push(&mut run, tiny(*offset), rules)).count();
+            assert!(joined(run, rules).len() <= rules.largest());
+            count
+        };
+        let full = |full| Rules { joining: Joining { full, ..Joining::default() }, ..Rules::default() };
+        assert_eq!([10 * size, 11 * size - 1, 11 * size].map(|bytes| count(&full(bytes))), [10, 10, 11]);
+        let limited = |bytes| Rules { max_batch_bytes: Some(bytes), ..Rules::default() };
+        let three = {
+            let (mut run, rules) = (Run::default(), Rules::default());
+            assert!((0..3).all(|offset| push(&mut run, tiny(offset), &rules)));
+            joined(run, &rules).len()
+        };
+        assert_eq!([three, three - 1].map(|bytes| count(&limited(bytes))), [3, 2]);
+    }
+
+    #[test]
+    fn what_must_be_opened_is_not_written_behind_what_was() {
+        let (mut run, rules) = (Run::default(), Rules::default());
+        assert!(push(&mut run, tiny(7), &rules) && push(&mut run, tiny(8), &rules));
+        assert!(!run.push(&Entry::Batch(tiny(9)), Offset(9), true, &rules));
+        let packed = raw(&batch(&some_models(), 9, Codec::Lz4));
+        assert!(!push(&mut run, packed, &rules));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_as_it_comes_is_what_is_written_together(
+            batches in prop::collection::vec((compacted_models(), 0_i64..3), 2..8),
+        ) {
+            let rules = Rules::default();
+            let mut next = 100;
+            let mut entries = Vec::new();
+            for (models, gap) in batches.into_iter().filter(|(models, _)| !models.is_empty()) {
+                entries.push(raw(&batch(&models, next + gap, Codec::None)));
+                next = entries[entries.len() - 1].header().next_offset().get();
+            }
+            prop_assume!(entries.len() > 1);
+            let mut run = Run::default();
+            prop_assume!(entries.iter().all(|batch| push(&mut run, batch.clone(), &rules)));
+            prop_assert!(run.written.is_some());
+            let span = Span { start: entries[0].header().base_offset, end: END };
+            let entries: Vec<Entry> = entries.into_iter().map(Entry::Batch).collect();
+            let together = rebuild(&entries, span, &rules).expect("sound");
+            prop_assert_eq!(together, [joined(run, &rules)]);
+        }
     }
 }

@@ -40,6 +40,17 @@ impl Origin {
         self.source.end = offset.plus(1);
     }
 
+    /// What there is so far, for [`Origin::go_back`].
+    pub(super) fn mark(&self) -> (Offset, usize) {
+        (self.source.end, self.gaps.len())
+    }
+
+    /// Forgets the records that were pushed since the mark was taken.
+    pub(super) fn go_back(&mut self, (end, gaps): (Offset, usize)) {
+        self.source.end = end;
+        self.gaps.truncate(gaps);
+    }
+
     /// The same records for a wider range of offsets: what lies around them held none.
     pub(super) fn within(self, source: Span) -> Self {
         Self { source, ..self }

@@ -5,9 +5,9 @@
 
 use std::collections::VecDeque;
 
-use super::tally::Tally;
+use super::tally::{Tally, Volume};
 use crate::batch::{DropReason, RewriteReason};
-use crate::kafka::Offset;
+use crate::kafka::{Offset, Span};
 
 /// What became of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,12 +17,12 @@ pub(super) enum Fate {
     Dropped(DropReason),
 }
 
-/// A batch that was read and is not settled.
+/// A batch that was read and is not settled, or several that share their fate.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// The offset behind the batch, or the lane's end if that comes before.
+    /// The offset behind the last of them, or the lane's end if that comes before.
     end: Offset,
-    bytes: usize,
+    volume: Volume,
     fate: Fate,
 }
 
@@ -36,7 +36,27 @@ pub(super) struct Ledger {
 impl Ledger {
     /// A batch of `bytes` that ends at `end`, behind all that were added before.
     pub(super) fn add(&mut self, end: Offset, bytes: usize, fate: Fate) {
-        self.open.push_back(Entry { end, bytes, fate });
+        let mut volume = Volume::default();
+        volume.add(bytes);
+        self.open.push_back(Entry { end, volume, fate });
+    }
+
+    /// What was added for the offsets of `source` goes to the target as one batch: the lane will not go back to a place
+    /// inside of it. There may be thousands of tiny batches in it, so those of one fate become one entry.
+    pub(super) fn joined(&mut self, source: Span) {
+        let from = self.open.partition_point(|entry| entry.end <= source.start);
+        let behind = self.open.partition_point(|entry| entry.end <= source.end);
+        let mut joined: Vec<Entry> = Vec::new();
+        for entry in self.open.drain(from..behind) {
+            match joined.last_mut().filter(|last| last.fate == entry.fate) {
+                Some(last) => {
+                    last.end = entry.end;
+                    last.volume.merge(entry.volume);
+                }
+                None => joined.push(entry),
+            }
+        }
+        (from..).zip(joined).for_each(|(place, entry)| self.open.insert(place, entry));
     }
 
     /// Something else became of the batch that ends at `end`: `None` where nothing did.
@@ -61,7 +81,7 @@ impl Ledger {
                 Fate::Rewritten(reason) => self.settled.rewritten.entry(reason.as_str()).or_default(),
                 Fate::Dropped(reason) => self.settled.dropped.entry(reason.as_str()).or_default(),
             };
-            volume.add(entry.bytes);
+            volume.merge(entry.volume);
         }
     }
 
@@ -103,6 +123,24 @@ mod tests {
         ledger.rewind(Offset(10));
         ledger.settle(Offset(20));
         assert_eq!((ledger.tally().passed.batches, ledger.tally().passed.bytes), (1, 100));
+    }
+
+    #[test]
+    fn what_became_one_batch_is_one_entry_for_each_fate() {
+        let mut ledger = Ledger::default();
+        ledger.add(Offset(10), 1, Fate::Rewritten(RewriteReason::Boundary));
+        (11..21).for_each(|end| ledger.add(Offset(end), 10, Fate::Rewritten(RewriteReason::Join)));
+        (21..26).for_each(|end| ledger.add(Offset(end), 100, Fate::Rewritten(RewriteReason::Join)));
+        ledger.joined(Span::new(5, 20));
+        assert_eq!(ledger.open.len(), 2 + 5);
+        ledger.joined(Span::new(20, 23));
+        ledger.joined(Span::new(23, 25));
+        assert_eq!(ledger.open.iter().map(|entry| entry.end.get()).collect::<Vec<_>>(), [10, 20, 23, 25]);
+        ledger.rewind(Offset(23));
+        ledger.settle(Offset(23));
+        let joined = ledger.tally().rewritten["join"];
+        assert_eq!((joined.batches, joined.bytes), (13, 400));
+        assert_eq!(ledger.tally().rewritten["boundary"], Volume { batches: 1, bytes: 1 });
     }
 
     #[test]

@@ -196,10 +196,9 @@ impl Reader {
         }
     }
 
-    fn walk(&mut self, mut walk: Walk<impl FnMut(Outgoing)>, records: Batches) {
-        let mut pieces = records.peekable();
+    fn walk(&mut self, mut walk: Walk<impl FnMut(Outgoing)>, mut records: Batches) {
         let mut largest = 0;
-        while let Some(piece) = pieces.next().filter(|_| !self.is_done() && self.recut.is_none()) {
+        while let Some(piece) = records.next().filter(|_| !self.is_done() && self.recut.is_none()) {
             let step = match piece {
                 Ok(Piece::Batch(batch)) => {
                     largest = largest.max(batch.bytes().len());
@@ -218,7 +217,7 @@ impl Reader {
                 if self.is_done() || self.doubts(&error) {
                     break;
                 }
-                let end = pieces.peek().and_then(begins).or(error.next_offset);
+                let end = records.next().as_ref().and_then(begins).or(error.next_offset);
                 let span = Span { start: self.next, end: end.unwrap_or(self.next) };
                 self.broken(Broken { span, error });
                 // What follows is asked for again: if this was a transaction's end, only a new answer tells what it ended.
@@ -316,14 +315,16 @@ impl Reader {
 
     /// Lets an entry wait for its neighbours; without a `reason` it may pass as it is where it stays alone.
     fn join(&mut self, entry: Entry, reason: Option<RewriteReason>, walk: &mut Walk<impl FnMut(Outgoing)>) {
-        if !walk.run.takes(&entry, &self.rules) {
+        let must = reason.is_some();
+        if !walk.run.push(&entry, self.next, must, &self.rules) {
             self.flush(walk);
             if self.is_done() {
                 return;
             }
+            // An empty run takes anything.
+            let _ = walk.run.push(&entry, self.next, must, &self.rules);
         }
-        let (start, next, size) = (self.next, entry.next_offset(), entry.size());
-        walk.run.push(entry, start, reason.is_some());
+        let (next, size) = (entry.next_offset(), entry.size());
         self.went_on(next, size, Fate::Rewritten(reason.unwrap_or(RewriteReason::Join)));
     }
 
@@ -336,7 +337,10 @@ impl Reader {
     fn flush(&mut self, walk: &mut Walk<impl FnMut(Outgoing)>) {
         for made in walk.run.finish(self.span.end, &self.rules) {
             match made {
-                Made::Joined(outgoing) => (walk.out)(outgoing),
+                Made::Joined(outgoing) => {
+                    self.ledger.joined(outgoing.source());
+                    (walk.out)(outgoing);
+                }
                 Made::Passed(outgoing) => {
                     self.ledger.amend(outgoing.source().end, Some(Fate::Passed));
                     (walk.out)(outgoing);

@@ -14,6 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Smaller frames are left to the allocator.
 const LEAST_POOLED: usize = 64 << 10;
+/// Bytes that are read at a time, so that they are still in the processor's caches when they are summed up.
+const AT_ONCE: usize = 256 << 10;
 /// Bytes of free vectors that are kept at most.
 const MOST_KEPT: usize = 16 << 20;
 
@@ -145,7 +147,7 @@ impl Lease {
         let mut frame = Frame { bytes, budget: self.budget };
         let mut summing = Summing::default();
         while frame.bytes.len() < self.length {
-            let left = self.length - frame.bytes.len();
+            let left = (self.length - frame.bytes.len()).min(AT_ONCE);
             if reader.read_buf(&mut (&mut frame.bytes).limit(left)).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

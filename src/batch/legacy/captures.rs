@@ -77,10 +77,10 @@ fn an_old_log_becomes_few_batches_of_the_codec_it_had() {
         let rules = Rules::default();
         let (mut run, mut made) = (Run::default(), Vec::new());
         for entry in entries(log) {
-            if !run.takes(&entry, &rules) {
+            if !run.push(&entry, Offset(0), true, &rules) {
                 made.extend(run.finish(Offset(i64::MAX), &rules));
+                assert!(run.push(&entry, Offset(0), true, &rules), "{name}: an empty run takes anything");
             }
-            run.push(entry, Offset(0), true);
         }
         made.extend(run.finish(Offset(i64::MAX), &rules));
         let outgoing = |made| match made {
