@@ -163,10 +163,18 @@ fn take_tiny(bencher: Bencher<'_, '_>) {
     let rules = Rules::default();
     bencher.counter(BytesCount::new(answer.len())).counter(ItemsCount::new(6_000_usize)).bench(|| {
         let (mut judge, mut run, mut made) = (Judge::new([]), Run::default(), Vec::new());
-        for piece in batches(black_box(answer.clone())) {
-            let Ok(Piece::Batch(batch)) = piece else { continue };
+        let mut answer = batches(black_box(answer.clone()));
+        loop {
+            while let Some(batch) = answer.ahead() {
+                let size = batch.header().size();
+                if !judge.passes(batch.header(), WHOLE, &rules) || !run.append(&batch, &rules) {
+                    break;
+                }
+                answer.pass_over(size);
+            }
+            let Some(Ok(Piece::Batch(batch))) = answer.next() else { break };
             let (Ok(Verdict::Pass), start) = (judge.verdict(&batch, WHOLE, &rules), batch.header().base_offset) else {
-                continue;
+                break;
             };
             let entry = Entry::Batch(batch);
             if !run.push(&entry, start, false, &rules) {

@@ -28,6 +28,11 @@ impl Aborted {
         Self { ahead, open: BTreeSet::new() }
     }
 
+    /// Whether no transaction is left that could make any batch aborted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ahead.is_empty() && self.open.is_empty()
+    }
+
     /// Whether a batch belongs to an aborted transaction. Every batch of the answer must be asked about, in their order.
     /// `cap` limits the bytes that a control batch may take when decompressed.
     ///

@@ -3,8 +3,7 @@
 use crate::batch::codec::{Codec, CodecError};
 use crate::batch::origin::Origin;
 use crate::batch::patch::{Outgoing, Timestamps};
-use crate::batch::pieces::RawBatch;
-use crate::batch::records::{Content, Record, plain};
+use crate::batch::records::{Content, Record, Records};
 use crate::kafka::cursor::{put_varint, varint_len};
 use crate::kafka::{Offset, Span};
 
@@ -56,12 +55,12 @@ impl Builder {
         true
     }
 
-    /// Appends all records of a batch that is not compressed, or nothing of it: where one of them is wrong or newer than
-    /// `newest`, in ms since 1970, and where the records would take more than `share` bytes.
-    pub(super) fn append(&mut self, batch: &RawBatch, share: usize, newest: i64) -> bool {
+    /// Appends all records of a batch, or none: where one of them is wrong or newer than `newest`, in ms since 1970, and
+    /// where they would take more than `share` bytes together with those that are there.
+    pub(super) fn append(&mut self, mut records: Records<'_>, share: usize, newest: i64) -> bool {
         let before = (self.len(), self.records, self.timestamps, self.origin.mark());
         let mut push = |record: Record<'_>| record.timestamp <= newest && self.push(&record, share);
-        let fits = plain(batch).all(|record| record.is_ok_and(&mut push));
+        let fits = records.all(|record| record.is_ok_and(&mut push));
         if !fits {
             let (bytes, records, timestamps, origin) = before;
             self.payload.truncate(bytes);

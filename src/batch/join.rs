@@ -21,9 +21,9 @@ use crate::batch::error::BatchError;
 use crate::batch::header::{BatchHeader, HEADER_SIZE};
 use crate::batch::judge::Rules;
 use crate::batch::patch::{Outgoing, pass};
-use crate::batch::pieces::RawBatch;
+use crate::batch::pieces::{Ahead, RawBatch};
 use crate::batch::rebuild::rebuild;
-use crate::batch::records::plain as records;
+use crate::batch::records::{Records, plain as records};
 use crate::kafka::{Offset, Span};
 
 /// Which neighbours become one batch. All sizes in bytes.
@@ -136,27 +136,35 @@ impl Run {
 
     /// Writes an entry behind those that were written, and the first two together; `false` where it has to wait.
     fn write(&mut self, entry: &Entry, must: bool, rules: &Rules) -> bool {
-        let share = rules.largest().saturating_sub(HEADER_SIZE).min(rules.joining.full);
-        let newest = rules.latest_timestamp.unwrap_or(i64::MAX);
         let Some(batch) = plain(entry).filter(|_| !must) else { return false };
         if let Some(written) = &mut self.written {
-            let appended = written.builder.append(batch, share, newest);
-            if appended {
-                written.source.end = batch.header().next_offset();
-            }
-            return appended;
+            return written.append(batch.header(), records(batch), rules);
         }
         let ([first], [false]) = (&self.entries[..], &self.must[..]) else { return false };
         let Some(first) = plain(first) else { return false };
         let Some(Ok(record)) = records(first).next() else { return false };
-        let mut builder = Builder::new(&record, share);
-        let appended = builder.append(first, share, newest) && builder.append(batch, share, newest);
-        if appended {
-            let start = first.header().base_offset.max(self.start);
-            let source = Span { start, end: batch.header().next_offset() };
-            self.written = Some(Written { builder, source });
+        let start = first.header().base_offset.max(self.start);
+        let builder = Builder::new(&record, share(rules));
+        let mut written = Written { builder, source: Span { start, end: start } };
+        let both = [first, batch].iter().all(|batch| written.append(batch.header(), records(batch), rules));
+        if both {
+            self.written = Some(written);
             self.entries.clear();
             self.must.clear();
+        }
+        both
+    }
+
+    /// Writes a batch that would pass behind those that were written. `false` where that can't be: where none were, where it
+    /// is compressed or not sound. Then nothing has changed.
+    #[must_use]
+    pub fn append(&mut self, batch: &Ahead<'_>, rules: &Rules) -> bool {
+        let (header, size) = (batch.header(), batch.header().size());
+        let fits = self.takes(size, rules) && header.codec() == Ok(Codec::None);
+        let Some(written) = self.written.as_mut().filter(|_| fits && batch.is_sound()) else { return false };
+        let appended = written.append(header, Records::new(header, batch.payload()), rules);
+        if appended {
+            self.bytes = self.bytes.saturating_add(size);
         }
         appended
     }
@@ -187,6 +195,22 @@ impl Run {
     }
 }
 
+impl Written {
+    fn append(&mut self, header: &BatchHeader, records: Records<'_>, rules: &Rules) -> bool {
+        let newest = rules.latest_timestamp.unwrap_or(i64::MAX);
+        let appended = self.builder.append(records, share(rules), newest);
+        if appended {
+            self.source.end = header.next_offset();
+        }
+        appended
+    }
+}
+
+/// Bytes of records in a batch that is written as they come.
+fn share(rules: &Rules) -> usize {
+    rules.largest().saturating_sub(HEADER_SIZE).min(rules.joining.full)
+}
+
 /// The batch, where it is not compressed.
 fn plain(entry: &Entry) -> Option<&RawBatch> {
     match entry {
@@ -209,6 +233,7 @@ fn alone(entry: Entry, must: bool, span: Span, rules: &Rules) -> Vec<Made> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::pieces::batches;
     use crate::batch::testing::{Model, altered, batch, compacted_models, raw, some_models};
     use proptest::prelude::*;
 
@@ -300,26 +325,69 @@ mod tests {
         assert!(!push(&mut run, packed, &rules));
     }
 
+    #[test]
+    fn what_lies_ahead_is_written_only_where_it_is_sound_and_plain_and_something_was_written() {
+        let rules = Rules::default();
+        let appends = |run: &mut Run, bytes: Vec<u8>| {
+            let answer = batches(bytes.into());
+            run.append(&answer.ahead().expect("a batch"), &rules)
+        };
+        let mut run = Run::default();
+        assert!(!appends(&mut run, tiny(7).bytes().to_vec()), "nothing was written");
+        assert!(push(&mut run, tiny(7), &rules));
+        assert!(!appends(&mut run, tiny(8).bytes().to_vec()), "one waits");
+        assert!(push(&mut run, tiny(8), &rules));
+        let mut changed = tiny(9).bytes().to_vec();
+        *changed.last_mut().expect("bytes") ^= 1;
+        assert!(!appends(&mut run, changed));
+        assert!(!appends(&mut run, batch(&some_models(), 9, Codec::Lz4)));
+        assert!(appends(&mut run, tiny(9).bytes().to_vec()));
+        let made = joined(run, &rules);
+        assert_eq!((made.records(), made.source()), (3, Span::new(7, 10)));
+    }
+
+    #[test]
+    fn what_lies_ahead_counts_until_the_batch_is_full() {
+        let size = tiny(0).bytes().len();
+        let rules = Rules { joining: Joining { full: 4 * size, ..Joining::default() }, ..Rules::default() };
+        let mut run = Run::default();
+        assert!(push(&mut run, tiny(0), &rules) && push(&mut run, tiny(1), &rules));
+        let bytes: Vec<u8> = (2..9).flat_map(|offset| tiny(offset).bytes().to_vec()).collect();
+        let mut answer = batches(bytes.into());
+        while answer.ahead().is_some_and(|batch| run.append(&batch, &rules)) {
+            answer.pass_over(size);
+        }
+        assert_eq!((answer.left(), joined(run, &rules).records()), (5 * size, 4));
+    }
+
     proptest! {
         #[test]
         fn what_is_written_as_it_comes_is_what_is_written_together(
-            batches in prop::collection::vec((compacted_models(), 0_i64..3), 2..8),
+            runs in prop::collection::vec((compacted_models(), 0_i64..3), 2..8),
         ) {
             let rules = Rules::default();
             let mut next = 100;
             let mut entries = Vec::new();
-            for (models, gap) in batches.into_iter().filter(|(models, _)| !models.is_empty()) {
+            for (models, gap) in runs.into_iter().filter(|(models, _)| !models.is_empty()) {
                 entries.push(raw(&batch(&models, next + gap, Codec::None)));
                 next = entries[entries.len() - 1].header().next_offset().get();
             }
             prop_assume!(entries.len() > 1);
             let mut run = Run::default();
             prop_assume!(entries.iter().all(|batch| push(&mut run, batch.clone(), &rules)));
-            prop_assert!(run.written.is_some());
+            let (first, others) = entries.split_at(2);
+            let mut ahead = Run::default();
+            prop_assert!(first.iter().all(|batch| push(&mut ahead, batch.clone(), &rules)));
+            for batch in others {
+                let answer = batches(batch.bytes().clone());
+                prop_assert!(answer.ahead().is_some_and(|batch| ahead.append(&batch, &rules)));
+            }
+            let ahead = joined(ahead, &rules);
             let span = Span { start: entries[0].header().base_offset, end: END };
             let entries: Vec<Entry> = entries.into_iter().map(Entry::Batch).collect();
             let together = rebuild(&entries, span, &rules).expect("sound");
-            prop_assert_eq!(together, [joined(run, &rules)]);
+            prop_assert_eq!(&together, &[joined(run, &rules)]);
+            prop_assert_eq!(together, [ahead]);
         }
     }
 }

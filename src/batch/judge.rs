@@ -56,8 +56,7 @@ impl Default for Rules {
 impl Rules {
     /// The largest batch to make, in bytes.
     pub(super) fn largest(&self) -> usize {
-        let limits = [self.max_batch_bytes, self.split_above];
-        limits.into_iter().flatten().min().unwrap_or(usize::MAX)
+        self.max_batch_bytes.unwrap_or(usize::MAX).min(self.split_above.unwrap_or(usize::MAX))
     }
 
     /// The codec in which records of this one are sent; `None`: not at all.
@@ -229,6 +228,12 @@ impl Judge {
         })
     }
 
+    /// Whether the answer's next batch would pass, and no transaction must be followed to say so: then nobody needs to ask for
+    /// its [`verdict`](Self::verdict).
+    pub fn passes(&self, header: &BatchHeader, span: Span, rules: &Rules) -> bool {
+        self.aborted.is_empty() && by_header(header, span, rules) == Verdict::Pass
+    }
+
     /// What becomes of the answer's next message set, if that is what comes next. The old formats know no transactions;
     /// where the set begins is known only when it is opened.
     pub fn verdict_of_set(&self, set: &MessageSet, span: Span) -> Verdict {
@@ -336,6 +341,12 @@ mod tests {
         };
         assert_eq!(fate(102), Ok(Verdict::Drop(DropReason::Aborted)));
         assert_eq!(fate(103), Ok(Verdict::Drop(DropReason::Outside)));
+        let passes = |judge: Judge| judge.passes(batch.header(), Span::new(100, 1_000), &Rules::default());
+        assert!(passes(Judge::new([])));
+        assert!(
+            !passes(Judge::new([AbortedTransaction { producer, first_offset: Offset(500) }])),
+            "it must be followed"
+        );
         let committed = Judge::new([]).verdict(&batch, Span::new(100, 1_000), &Rules::default());
         assert_eq!(committed, Ok(Verdict::Pass));
     }

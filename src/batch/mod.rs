@@ -41,7 +41,7 @@ pub use join::{Broken, Joining, Made, Run};
 pub use judge::{AppendTime, DropReason, Judge, RewriteReason, Rules, UnsupportedReason, Verdict};
 pub use legacy::MessageSet;
 pub use patch::{Outgoing, pass};
-pub use pieces::{Batches, Piece, RawBatch, batches, batches_of};
+pub use pieces::{Ahead, Batches, Piece, RawBatch, batches, batches_of};
 pub use rebuild::rebuild;
 pub use records::{Headers, Opened, Record, Records, open};
 pub use sums::{Summed, Summing};

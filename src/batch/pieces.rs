@@ -6,7 +6,7 @@ use crate::batch::header::{BatchHeader, CRC_FROM, HEADER_SIZE, LENGTH_PREFIX};
 use crate::batch::legacy::MessageSet;
 use crate::batch::sums::Summed;
 use crate::kafka::{Cursor, CursorError, Offset};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// The least a length field can say: the 14 bytes of a message of magic 0 without key and value.
 const LEAST_LENGTH: i32 = 14;
@@ -121,6 +121,18 @@ impl Batches {
         self.rest.len()
     }
 
+    /// The batch that comes next, if it is whole and its header makes sense.
+    pub fn ahead(&self) -> Option<Ahead<'_>> {
+        let header = BatchHeader::parse(&self.rest).ok()?;
+        let bytes = self.rest.get(..header.size())?;
+        Some(Ahead { header, bytes, sums: &self.sums })
+    }
+
+    /// Leaves out the next `bytes` bytes.
+    pub fn pass_over(&mut self, bytes: usize) {
+        self.rest.advance(bytes.min(self.rest.len()));
+    }
+
     fn cut(&mut self) -> Result<Piece, BatchError> {
         let mut cursor = Cursor::new(&self.rest);
         let (Ok(base_offset), Ok(length)) = (cursor.i64("baseOffset"), cursor.i32("batchLength")) else {
@@ -143,6 +155,32 @@ impl Batches {
             Some(0 | 1) => MessageSet::parse(bytes).map(Piece::Set),
             _ => RawBatch::checked(bytes, &self.sums).map(Piece::Batch),
         }
+    }
+}
+
+/// A batch where it lies in an answer, before it is cut from it: thousands of tiny ones are looked at and copied, and to
+/// share their memory would cost as much as all else that is done with them.
+#[derive(Clone, Copy, Debug)]
+pub struct Ahead<'a> {
+    header: BatchHeader,
+    bytes: &'a [u8],
+    sums: &'a Summed,
+}
+
+impl<'a> Ahead<'a> {
+    /// The header.
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// Whether its bytes make the CRC that the header says: [`Batches::next`] does not take it for a batch otherwise.
+    pub fn is_sound(&self) -> bool {
+        self.sums.crc(self.bytes.get(CRC_FROM..).unwrap_or_default()) == self.header.crc
+    }
+
+    /// What follows the header.
+    pub(super) fn payload(&self) -> &'a [u8] {
+        self.bytes.get(HEADER_SIZE..).unwrap_or_default()
     }
 }
 
@@ -232,6 +270,21 @@ mod tests {
             let pieces: Vec<_> = batches_of(answer.slice(5_000..), summing.done(answer)).collect();
             assert_eq!((pieces.len(), pieces[0].is_ok()), (1, change.is_none()), "{change:?}");
         }
+    }
+
+    #[test]
+    fn what_lies_ahead_is_the_batch_that_comes_next_if_it_is_whole() {
+        let (one, two) = (batch(&some_models(), 10, Codec::None), batch(&some_models(), 13, Codec::Gzip));
+        let mut answer = batches([&one[..], &two[..], &one[..one.len() - 1]].concat().into());
+        for bytes in [one, two] {
+            let ahead = answer.ahead().expect("a whole one");
+            assert_eq!((ahead.header(), ahead.is_sound()), (&BatchHeader::parse(&bytes).expect("sound"), true));
+            assert_eq!(ahead.payload(), &bytes[HEADER_SIZE..]);
+            answer.pass_over(bytes.len());
+        }
+        assert!(answer.ahead().is_none());
+        answer.pass_over(usize::MAX);
+        assert_eq!(answer.left(), 0);
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub struct Headers<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn new(header: &'a BatchHeader, payload: &'a [u8]) -> Self {
+    pub(super) fn new(header: &'a BatchHeader, payload: &'a [u8]) -> Self {
         Self { header, cursor: Cursor::new(payload), index: 0, next_delta: 0, done: false }
     }
 

@@ -198,7 +198,9 @@ impl Reader {
 
     fn walk(&mut self, mut walk: Walk<impl FnMut(Outgoing)>, mut records: Batches) {
         let mut largest = 0;
-        while let Some(piece) = records.next().filter(|_| !self.is_done() && self.recut.is_none()) {
+        loop {
+            largest = largest.max(self.tiny(&mut walk, &mut records));
+            let Some(piece) = records.next().filter(|_| !self.is_done() && self.recut.is_none()) else { break };
             let step = match piece {
                 Ok(Piece::Batch(batch)) => {
                     largest = largest.max(batch.bytes().len());
@@ -228,6 +230,27 @@ impl Reader {
         if largest > 0 {
             self.batch_size = largest;
         }
+    }
+
+    /// Takes the tiny batches that can be written behind those that wait, and returns the size of the largest: where there is
+    /// one there are thousands, and most are through with this.
+    fn tiny(&mut self, walk: &mut Walk<impl FnMut(Outgoing)>, records: &mut Batches) -> usize {
+        let mut largest = 0;
+        while let Some(batch) = records.ahead() {
+            let (header, size, span) = (batch.header(), batch.header().size(), batch.header().span());
+            let joins = !self.replay.is_active()
+                && self.rules.joining.is_tiny(header)
+                && walk.judge.passes(header, self.left(), &self.rules)
+                && walk.behind.is_none_or(|behind| behind <= span.start)
+                && walk.run.append(&batch, &self.rules);
+            if !joins {
+                break;
+            }
+            records.pass_over(size);
+            (largest, walk.behind) = (largest.max(size), Some(span.end));
+            self.went_on(span.end, size, Fate::Rewritten(RewriteReason::Join));
+        }
+        largest
     }
 
     fn batch(&mut self, batch: RawBatch, walk: &mut Walk<impl FnMut(Outgoing)>) -> Result<(), BatchError> {
