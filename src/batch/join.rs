@@ -13,6 +13,9 @@
 //! | 6,292 of 4 KiB, lz4 | 0.18 / 0.2 | 0.25 / 1.4 |
 //! | 3,146 of 8 KiB, lz4 | 0.20 / 0.24 | 0.14 / 0.62 |
 //! | 60,000 of 0.4 KiB, zstd | 1.9 / 0.4 | 2.1 / 12.3 |
+//!
+//! Joined batches end below the brokers' default limit of 1 MiB: with 2 million batches of 0.2 KiB in 16 partitions that took
+//! 7 to 10% less time than an end at 256 KiB (2026-11-27, eleven alternating runs each).
 
 use crate::batch::builder::Builder;
 use crate::batch::codec::Codec;
@@ -41,7 +44,7 @@ pub struct Joining {
 
 impl Default for Joining {
     fn default() -> Self {
-        Self { tiny: 32 << 10, tiny_compressed: 4 << 10, largest: 64 << 10, full: 256 << 10 }
+        Self { tiny: 32 << 10, tiny_compressed: 4 << 10, largest: 64 << 10, full: 960 << 10 }
     }
 }
 
