@@ -13,7 +13,12 @@
 //! block while it is warm (`batch::Summed`); no other function has more than 1%. The calls that receive and send alone take
 //! 1.4 times what a relay takes that moves the same bytes past idle brokers. What the brokers do more for kferry than for a
 //! copier that promises nothing (0.1 CPU-s per GiB each): the commits of the journals, one every 10 ms, and more, smaller
-//! Fetch requests, which leave them more of their caches.
+//! Fetch requests, which leave them more of their caches. That was before frames were read in pieces of 256 KiB, which took
+//! another twentieth of kferry's time away.
+//!
+//! Of batches of one record, 29% of kferry's time is the kernel's, 12% is the checksum, a fifth goes into reading records and
+//! writing them behind each other, and the rest is spread thin: headers, verdicts, the ledger. One thread does it all, and is
+//! busy for three quarters of the time; the brokers want the rest of both cores.
 
 mod answer;
 mod budget;
