@@ -100,18 +100,20 @@ impl Cluster {
     }
 
     /// Each broker hears of a new topic by itself, and a leader that has not refuses Produce, although it answers
-    /// ListOffsets (seen on three nodes of 2.8.2): every broker is asked until it knows all leaders, or the retry policy
-    /// ends it. A broker that can't be reached leads nothing and is not waited for.
+    /// ListOffsets (seen on three nodes of 2.8.2): every broker is asked until it knows all leaders. That takes a busy one
+    /// minutes for thousands of partitions: the retry policy ends it once no more of them become known. A broker that can't
+    /// be reached leads nothing and is not waited for.
     async fn wait_until_known(
         &self,
         specs: &BTreeMap<TopicName, &NewTopic>,
         created: &mut BTreeMap<TopicName, Result<(), ClusterError>>,
     ) {
         let names = || created.iter().filter(|(_, made)| made.is_ok()).map(|(name, _)| name.clone());
-        let keys = self.brokers().into_iter().flat_map(|broker| names().map(move |name| (broker.id, name))).collect();
+        let keys = self.brokers().into_iter().flat_map(|broker| names().map(move |name| (broker.id, name)));
+        let mut keys: Vec<(BrokerId, TopicName)> = keys.collect();
         let counts: BTreeMap<_, _> = specs.iter().map(|(name, topic)| (name.clone(), topic.partitions)).collect();
         let counts = Arc::new(counts);
-        let known = self.rounds(keys, |left: Vec<(BrokerId, TopicName)>| {
+        let ask = |left: Vec<(BrokerId, TopicName)>| {
             let counts = Arc::clone(&counts);
             async move {
                 let subject = |(_, name): &(BrokerId, TopicName)| Subject::Topic(name.clone());
@@ -124,9 +126,17 @@ impl Cluster {
                 };
                 self.shares(ApiKey::Metadata, subject, shares.collect(), ask).await
             }
-        });
-        let refused = known.await.into_iter().filter_map(|((_, name), known)| Some((name, known.err()?)));
-        created.extend(refused.filter(|(_, error)| error.code().is_some()).map(|(name, error)| (name, Err(error))));
+        };
+        loop {
+            let asked = keys.len();
+            let known = self.rounds(std::mem::take(&mut keys), ask).await;
+            let refused = known.into_iter().filter_map(|(key, known)| Some((key, known.err()?)));
+            let refused: BTreeMap<_, _> = refused.filter(|(_, error)| error.code().is_some()).collect();
+            if refused.is_empty() || refused.len() == asked {
+                return created.extend(refused.into_iter().map(|((_, name), error)| (name, Err(error))));
+            }
+            keys.extend(refused.into_keys());
+        }
     }
 
     /// A new topic may be unknown to some brokers for a while, and its leaders may refuse at first: ListOffsets is
@@ -157,7 +167,7 @@ impl Cluster {
     }
 }
 
-/// Whether the broker at the other end knows each topic with all its partitions and their leaders.
+/// Whether the broker at the other end knows each topic, which is there, with all its partitions and their leaders.
 async fn ask_known(
     connection: &Connection,
     share: Vec<(BrokerId, TopicName)>,
@@ -173,6 +183,8 @@ async fn ask_known(
             let whole = counts.get(&key.1).is_some_and(|count| usize::try_from(*count) == Ok(led));
             if topic.error == ErrorCode::NONE && !whole { ErrorCode::LEADER_NOT_AVAILABLE } else { topic.error }
         });
+        // It was created a moment ago: the broker will hear of it.
+        let code = if code == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION { ErrorCode::LEADER_NOT_AVAILABLE } else { code };
         let checked = connection.check(ApiKey::Metadata, Subject::Topic(key.1.clone()), code, None);
         (key, checked)
     };

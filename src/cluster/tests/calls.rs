@@ -228,6 +228,24 @@ async fn a_created_topic_is_there_when_its_leaders_serve() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broker_that_has_not_heard_of_a_created_topic_is_asked_longer_than_about_one_that_may_not_be_there() {
+    let spoken = [&SPOKEN[..], &[(CREATE_TOPICS, 2)]].concat();
+    let heard = |after| {
+        let spoken = spoken.clone();
+        Script::new(move |asked| match asked.api {
+            API_VERSIONS => versions(asked, &spoken),
+            METADATA if asked.before < after => metadata_of(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, &[]),
+            METADATA => metadata(&[1]),
+            CREATE_TOPICS => created(ErrorCode::NONE),
+            _ => offsets(&[(0, ErrorCode::NONE, 0)]),
+        })
+    };
+    assert_eq!(create(&heard(18)).await, Ok(()));
+    let error = create(&heard(1_000)).await.expect_err("it ends some time");
+    assert_eq!(error.code(), Some(ErrorCode::LEADER_NOT_AVAILABLE));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_topic_that_exists_after_an_unclear_answer_is_ours() {
     assert_eq!(create(&creation(&[None, Some(ErrorCode::TOPIC_ALREADY_EXISTS)])).await, Ok(()));
     let error = create(&creation(&[Some(ErrorCode::TOPIC_ALREADY_EXISTS)])).await.expect_err("somebody else's");

@@ -133,6 +133,11 @@ pub(super) fn text(out: &mut Vec<u8>, text: &str) {
 
 /// Metadata version 5: brokers 1 and 2 at ports 101 and 102, and topic t whose partitions are led as given.
 pub(super) fn metadata(leaders: &[i32]) -> Reply {
+    metadata_of(ErrorCode::NONE, leaders)
+}
+
+/// The same, with an error for the topic.
+pub(super) fn metadata_of(topic: ErrorCode, leaders: &[i32]) -> Reply {
     let mut out = Vec::new();
     out.put_i32(0);
     out.put_i32(2);
@@ -145,7 +150,7 @@ pub(super) fn metadata(leaders: &[i32]) -> Reply {
     text(&mut out, "cluster");
     out.put_i32(1);
     out.put_i32(1);
-    out.put_i16(0);
+    out.put_i16(topic.0);
     text(&mut out, "t");
     out.put_u8(0);
     out.put_i32(i32::try_from(leaders.len()).expect("few"));
