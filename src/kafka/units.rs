@@ -7,17 +7,36 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Count(pub i64);
 
+impl Count {
+    /// How many characters it is shown with.
+    pub fn width(self) -> usize {
+        let digits = self.0.unsigned_abs().checked_ilog10().map_or(1, |log| log as usize + 1);
+        digits + (digits - 1) / 3 + usize::from(self.0 < 0)
+    }
+}
+
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.0.unsigned_abs().to_string();
-        let mut text = String::new();
-        for (index, digit) in digits.chars().enumerate() {
-            if index > 0 && (digits.len() - index).is_multiple_of(3) {
-                text.push(',');
+        // The largest has 20 digits and 6 commas. Plans show millions of counts: nothing is allocated.
+        let mut text = [0; 26];
+        let (mut left, mut start) = (self.0.unsigned_abs(), text.len());
+        for (place, from_the_right) in text.iter_mut().rev().zip(0..) {
+            start -= 1;
+            if from_the_right % 4 == 3 {
+                *place = b',';
+                continue;
             }
-            text.push(digit);
+            *place = b'0' + (left % 10) as u8;
+            left /= 10;
+            if left == 0 {
+                break;
+            }
         }
-        f.pad_integral(self.0 >= 0, "", &text)
+        f.pad_integral(
+            self.0 >= 0,
+            "",
+            text.get(start..).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default(),
+        )
     }
 }
 
@@ -58,7 +77,15 @@ mod tests {
         assert_eq!(Count(999).to_string(), "999");
         assert_eq!(Count(76_522).to_string(), "76,522");
         assert_eq!(Count(-1_234_567).to_string(), "-1,234,567");
+        assert_eq!(Count(i64::MIN).to_string(), "-9,223,372,036,854,775,808");
         assert_eq!(format!("{:>8}", Count(1_000)), "   1,000");
+        for power in 0..19 {
+            for count in [10_i64.pow(power), 10_i64.pow(power) - 1, -(10_i64.pow(power)), i64::MIN, i64::MAX] {
+                let shown = Count(count).to_string();
+                assert_eq!(shown.replace(',', ""), count.to_string());
+                assert_eq!(shown.len(), Count(count).width(), "{shown}");
+            }
+        }
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub struct Group {
     pub state: Option<String>,
     /// How many members it has; `None` where it may not be described.
     pub members: Option<usize>,
-    /// Its commits, or why they could not be read.
+    /// Its commits in the order of their partitions, or why they could not be read.
     pub commits: Result<Vec<Commit>, ErrorCode>,
 }
 

@@ -104,13 +104,15 @@ impl Scene {
             offset: Offset(offset),
             metadata: String::new(),
         };
+        let mut commits: Vec<Commit> = commits.iter().map(commit).collect();
+        commits.sort_by(|a, b| a.at.cmp(&b.at));
         self.survey.source.groups.push(Group {
             id: id.into(),
             kind: GroupKind::Classic,
             protocol_type: "consumer".to_owned(),
             state: Some("Empty".to_owned()),
             members: Some(0),
-            commits: Ok(commits.iter().map(commit).collect()),
+            commits: Ok(commits),
         });
         self
     }

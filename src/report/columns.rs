@@ -1,11 +1,59 @@
 //! Text in columns that line up, however many rows there are.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::kafka::units::Count;
+
 /// Blanks between two columns.
 const GAP: usize = 2;
+
+/// What stands in a column.
+#[derive(Clone)]
+pub(super) enum Cell<'a> {
+    /// Text as it is.
+    Text(Cow<'a, str>),
+    /// A count, which becomes text in its line only.
+    Count(Count),
+}
+
+impl<'a> From<&'a str> for Cell<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Cell<'_> {
+    fn from(text: String) -> Self {
+        Self::Text(Cow::Owned(text))
+    }
+}
+
+impl From<Count> for Cell<'_> {
+    fn from(count: Count) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl Cell<'_> {
+    fn width(&self) -> usize {
+        match self {
+            // As nearly all names are: then each byte takes one place.
+            Self::Text(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) => text.len(),
+            Self::Text(text) => text.width(),
+            Self::Count(count) => count.width(),
+        }
+    }
+
+    fn write(&self, line: &mut String) {
+        match self {
+            Self::Text(text) => line.push_str(text),
+            Self::Count(count) => write!(line, "{count}").unwrap_or_default(), // a String takes all
+        }
+    }
+}
 
 /// The lines of an aligned table; none where there are no rows. Columns whose titles begin with a space stand to the right.
 ///
@@ -13,7 +61,7 @@ const GAP: usize = 2;
 /// how wide it is.
 pub(super) fn columns<'a, const N: usize>(
     titles: [&'static str; N],
-    rows: impl Iterator<Item = [Cow<'a, str>; N]> + Clone,
+    rows: impl Iterator<Item = [Cell<'a>; N]> + Clone,
 ) -> impl Iterator<Item = String> {
     let mut widths = titles.map(|title| title.trim().width());
     let mut is_empty = true;
@@ -23,18 +71,18 @@ pub(super) fn columns<'a, const N: usize>(
             *width = cell.width().max(*width);
         }
     }
-    let head = (!is_empty).then(|| titles.map(|title| Cow::Borrowed(title.trim())));
+    let head = (!is_empty).then(|| titles.map(|title| Cell::from(title.trim())));
     head.into_iter().chain(rows).map(move |row| line(&titles, &widths, &row))
 }
 
-fn line(titles: &[&str], widths: &[usize], row: &[Cow<'_, str>]) -> String {
+fn line(titles: &[&str], widths: &[usize], row: &[Cell<'_>]) -> String {
     let mut line = String::with_capacity(widths.iter().map(|width| width + GAP).sum());
     for ((title, width), cell) in titles.iter().zip(widths).zip(row) {
         let blanks = width.saturating_sub(cell.width());
         let (before, after) = if title.starts_with(' ') { (blanks, 0) } else { (0, blanks) };
-        line.extend(std::iter::repeat_n(' ', before));
-        line.push_str(cell);
-        line.extend(std::iter::repeat_n(' ', after + GAP));
+        line.extend(std::iter::repeat_n(" ", before));
+        cell.write(&mut line);
+        line.extend(std::iter::repeat_n(" ", after + GAP));
     }
     line.truncate(line.trim_end().len());
     line
@@ -42,7 +90,7 @@ fn line(titles: &[&str], widths: &[usize], row: &[Cow<'_, str>]) -> String {
 
 /// The same for rows that are there already.
 pub(super) fn table<const N: usize>(titles: [&'static str; N], rows: Vec<[String; N]>) -> Vec<String> {
-    columns(titles, rows.iter().map(|row| row.each_ref().map(|cell| Cow::Borrowed(cell.as_str())))).collect()
+    columns(titles, rows.iter().map(|row| row.each_ref().map(|cell| Cell::from(cell.as_str())))).collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,11 @@
 //! The log gets every partition. A screen gets them too while they fit on a few pages; beyond that it gets one line per
 //! topic, and the first few of every other list.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
-use super::columns::{columns, table};
+use super::columns::{Cell, columns, table};
 use crate::kafka::units::{Bytes, Count};
 use crate::kafka::{GroupId, Offset, TopicName};
 use crate::plan::facts::ClusterIdentity;
@@ -101,14 +100,14 @@ pub(super) fn many(number: usize, noun: &str) -> String {
 
 /// One row per lane.
 fn lanes(plan: &Plan) -> impl Iterator<Item = String> {
-    fn row(lane: &LanePlan) -> [Cow<'_, str>; 7] {
+    fn row(lane: &LanePlan) -> [Cell<'_>; 7] {
         let LanePlan { at, span, group, reason, .. } = lane;
         [
             at.topic.as_str().into(),
             at.partition.to_string().into(),
-            offset(span.start).into(),
-            offset(span.end).into(),
-            Count(lane.records()).to_string().into(),
+            Count(span.start.get()).into(),
+            Count(span.end.get()).into(),
+            Count(lane.records()).into(),
             group.as_ref().map_or("-", GroupId::as_str).into(),
             reason.as_str().into(),
         ]
@@ -179,10 +178,10 @@ fn groups(plan: &Plan, detail: Detail) -> Section<'_> {
     fn by_topic(group: &GroupPlan) -> impl Iterator<Item = (&GroupId, &[GroupCommit])> + Clone {
         group.commits.chunk_by(|a, b| a.at.topic == b.at.topic).map(|commits| (&group.id, commits))
     }
-    fn row<'a>((group, commits): (&'a GroupId, &'a [GroupCommit])) -> [Cow<'a, str>; 4] {
+    fn row<'a>((group, commits): (&'a GroupId, &'a [GroupCommit])) -> [Cell<'a>; 4] {
         let unread = commits.iter().map(|commit| commit.unread).fold(0, i64::saturating_add);
         let topic = commits.first().map_or("", |first| first.at.topic.as_str());
-        [group.as_str().into(), topic.into(), count(commits.len()).to_string().into(), Count(unread).to_string().into()]
+        [group.as_str().into(), topic.into(), count(commits.len()).into(), Count(unread).into()]
     }
     let all = plan.groups().iter().flat_map(by_topic);
     let shown = if detail == Detail::Whole { usize::MAX } else { PAGES };

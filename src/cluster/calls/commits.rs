@@ -44,7 +44,7 @@ pub struct Committed {
     pub stable: bool,
 }
 
-/// Per group its commits, or why they could not be read.
+/// Per group its commits in the order of their partitions, or why they could not be read.
 pub type Commits = BTreeMap<GroupId, Result<Vec<Committed>, ClusterError>>;
 
 /// A group's commits as the broker gave them.
@@ -187,7 +187,7 @@ fn is_open(commits: &Result<Vec<CommittedOffset>, ClusterError>) -> bool {
     commits.as_ref().is_ok_and(|list| list.iter().any(|offset| offset.error == ErrorCode::UNSTABLE_OFFSET_COMMIT))
 }
 
-/// Leaves out what is no commit; what is open in `open` is not stable.
+/// Leaves out what is no commit; what is open in `open` is not stable. Brokers answer in the order of their hash tables.
 fn finished(list: Vec<CommittedOffset>, open: Option<&[CommittedOffset]>) -> Vec<Committed> {
     let open = open.unwrap_or_default().iter().filter(|offset| offset.error != ErrorCode::NONE);
     let open: BTreeSet<_> = open.map(|offset| &offset.at).collect();
@@ -198,5 +198,7 @@ fn finished(list: Vec<CommittedOffset>, open: Option<&[CommittedOffset]>) -> Vec
         metadata: offset.metadata.unwrap_or_default(),
         at: offset.at,
     };
-    list.into_iter().filter(|offset| offset.offset.0 >= 0).map(commit).collect()
+    let mut commits: Vec<_> = list.into_iter().filter(|offset| offset.offset.0 >= 0).map(commit).collect();
+    commits.sort_by(|a: &Committed, b| a.at.cmp(&b.at));
+    commits
 }

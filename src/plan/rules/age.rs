@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pair::{Pair, pairs};
-use super::{Rules, plan, select};
+use super::{Rules, partitions, select};
 use crate::kafka::units::Count;
 use crate::kafka::{Offset, Span, TopicName, TopicPartition};
 use crate::plan::facts::{SourcePartition, Survey};
@@ -77,11 +77,12 @@ pub(super) fn ages(pair: &Pair<'_>, survey: &Survey, partitions: &[LanePlan], wa
 /// come first. `survey` has the answers.
 pub fn gaps_in_question(survey: &Survey, rules: &Rules<'_>) -> Vec<(TopicPartition, Span)> {
     let taken = select(&survey.source.groups, &survey.source.names, rules);
-    let plan = plan(survey, rules);
+    let pairs = pairs(survey, &taken.topics, rules);
+    let partitions = partitions(&pairs, &taken.groups, rules.undecided, &mut Vec::new());
     let mut starts: BTreeMap<&TopicPartition, (bool, Span)> = BTreeMap::new();
-    for pair in pairs(survey, &taken.topics, rules) {
-        for (question, at, _) in questions(&pair, survey).into_iter().filter(|(question, ..)| question.is_of_old()) {
-            for lane in pair.lanes(plan.partitions()) {
+    for pair in &pairs {
+        for (question, at, _) in questions(pair, survey).into_iter().filter(|(question, ..)| question.is_of_old()) {
+            for lane in pair.lanes(&partitions) {
                 let Some(seen) = pair.source.partitions.get(&lane.at.partition) else { continue };
                 let Some(first) = seen.first_since.get(&at) else { continue };
                 let older = older(*first, lane.span);

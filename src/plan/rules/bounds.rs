@@ -27,9 +27,11 @@ pub(super) fn bounds(
     };
     // As in the script every submitted offset counts; one beyond the end counts as the end.
     let submitted = || commits.iter().filter_map(|&(group, commit)| Some((commit?, group)));
+    // The first of the groups that are the farthest behind, as they are in order.
+    let offset = |&(commit, _): &(Offset, &GroupId)| commit;
     let (smallest, from_start) = match undecided {
-        Undecided::Earliest => (usable().min(), doubts.any() || commits.is_empty()),
-        Undecided::Committed => (submitted().min(), commits.is_empty()),
+        Undecided::Earliest => (usable().min_by_key(offset), doubts.any() || commits.is_empty()),
+        Undecided::Committed => (submitted().min_by_key(offset), commits.is_empty()),
     };
     let is_undecided = match undecided {
         Undecided::Earliest => doubts.any(),

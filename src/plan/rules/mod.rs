@@ -11,22 +11,24 @@ mod target;
 mod tests;
 mod transactions;
 mod undecided;
+mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 pub use age::{gaps_in_question, times_needed};
 pub use codecs::spans_in_question;
 pub use select::{Taken, select, wants_commits};
 pub use target::{not_empty, other_count};
 
-use pair::{There, pairs};
+use pair::{Pair, There, pairs};
+use walk::Walk;
 
-use super::facts::{Commit, Group, SourceTopic, Survey};
+use super::facts::{Commit, Group, Survey};
 use super::plan::{GroupCommit, GroupPlan, LanePlan, Parts, Plan};
 use super::warning::Warning;
 use crate::config::{Selection, Settings, TopicSettings, Undecided, Ungrouped};
 use crate::kafka::units::Count;
-use crate::kafka::{GroupId, Offset, PartitionId, Span, TopicName, TopicPartition};
+use crate::kafka::{Offset, PartitionId, Span, TopicName, TopicPartition};
 
 /// What the operator asked for, as far as a plan depends on it.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +65,7 @@ pub fn plan(survey: &Survey, rules: &Rules<'_>) -> Plan {
     let mut taken = select(&survey.source.groups, &survey.source.names, rules);
     let mut warnings = std::mem::take(&mut taken.warnings);
     let pairs = pairs(survey, &taken.topics, rules);
-    let sources: BTreeMap<&TopicName, &SourceTopic> = pairs.iter().map(|pair| (pair.name, pair.source)).collect();
-    let partitions = partitions(&sources, &taken.groups, rules.undecided, &mut warnings);
+    let partitions = partitions(&pairs, &taken.groups, rules.undecided, &mut warnings);
     let groups = groups(&taken.groups, &partitions);
     activity::groups(&taken, &groups, &mut warnings);
     activity::ends(survey, &partitions, &mut warnings);
@@ -76,7 +77,7 @@ pub fn plan(survey: &Survey, rules: &Rules<'_>) -> Plan {
         target::topic(pair, survey, rules, &partitions, &mut warnings);
         age::ages(pair, survey, &partitions, &mut warnings);
     }
-    let topics = sources.iter().map(|(&name, topic)| (name.clone(), count(topic.partitions.len()))).collect();
+    let topics = pairs.iter().map(|pair| (pair.name.clone(), count(pair.source.partitions.len()))).collect();
     let missing = pairs.into_iter().filter_map(|pair| match pair.there {
         There::Missing(mirrored) => Some(mirrored),
         There::Exists(_) => None,
@@ -109,65 +110,60 @@ fn many(number: usize, noun: &str) -> String {
 
 /// Every partition of the topics that are taken.
 fn partitions(
-    taken: &BTreeMap<&TopicName, &SourceTopic>,
+    pairs: &[Pair<'_>],
     groups: &[&Group],
     undecided: Undecided,
     warnings: &mut Vec<Warning>,
 ) -> Vec<LanePlan> {
     // Per topic the commits on it, group by group, as the groups are in order.
-    let mut commits: BTreeMap<&TopicName, Vec<(&GroupId, &Commit)>> = BTreeMap::new();
+    let mut commits = Walk::over(pairs.iter().map(|pair| (pair.name, Vec::new())));
     for group in groups {
         for (topic, on_topic) in by_topic(group) {
-            commits.entry(topic).or_default().extend(on_topic.map(|commit| (&group.id, commit)));
+            if let Some(of_topic) = commits.find(topic) {
+                of_topic.push((&group.id, on_topic));
+            }
         }
     }
     let mut lanes = Vec::new();
-    for (&name, topic) in taken {
-        let mut on_topic = commits.remove(name).unwrap_or_default();
-        for of_group in on_topic.chunk_by_mut(|(a, _), (b, _)| a == b) {
-            of_group.sort_by_key(|(_, commit)| commit.at.partition);
-        }
-        let by_group: Vec<_> = on_topic.chunk_by(|(a, _), (b, _)| a == b).collect();
-        for (&number, partition) in &topic.partitions {
+    for (&Pair { name, source, .. }, (_, on_topic)) in pairs.iter().zip(commits.entries) {
+        for (&number, partition) in &source.partitions {
             let at = TopicPartition { topic: name.clone(), partition: number };
-            let here: Vec<_> = by_group.iter().filter_map(|commits| commit_on(number, commits)).collect();
-            lanes.push(bounds::bounds(&at, topic.id, partition, &here, undecided, warnings));
+            let here: Vec<_> = on_topic.iter().map(|&(group, commits)| (group, commit_on(number, commits))).collect();
+            lanes.push(bounds::bounds(&at, source.id, partition, &here, undecided, warnings));
         }
-        let gone =
-            on_topic.iter().map(|(_, commit)| &commit.at).filter(|at| !topic.partitions.contains_key(&at.partition));
+        let all = on_topic.iter().flat_map(|(_, commits)| commits.iter().filter(|commit| commit.offset.get() >= 0));
+        let gone = all.map(|commit| &commit.at).filter(|at| !source.partitions.contains_key(&at.partition));
         activity::gone(gone.collect::<BTreeSet<_>>().into_iter(), warnings);
     }
     lanes
 }
 
-/// A group and its commit on a partition, found among its commits on the topic, which are ordered.
-fn commit_on<'a>(partition: PartitionId, commits: &[(&'a GroupId, &Commit)]) -> Option<(&'a GroupId, Option<Offset>)> {
-    let (group, _) = commits.first()?;
-    let place = commits.binary_search_by_key(&partition, |(_, commit)| commit.at.partition).ok();
-    Some((group, place.and_then(|place| Some(commits.get(place)?.1.offset))))
+/// The commit on a partition, found among those of one group on the topic.
+fn commit_on(partition: PartitionId, commits: &[Commit]) -> Option<Offset> {
+    let place = commits.binary_search_by_key(&partition, |commit| commit.at.partition).ok()?;
+    commits.get(place).map(|commit| commit.offset).filter(|offset| offset.get() >= 0)
 }
 
-/// A group's commits by topic; brokers store negative offsets too, which mean nothing.
-fn by_topic(group: &Group) -> impl Iterator<Item = (&TopicName, impl Iterator<Item = &Commit>)> {
+/// A group's commits by topic. Brokers store negative offsets too, which mean nothing: a topic with no others is left out.
+fn by_topic(group: &Group) -> impl Iterator<Item = (&TopicName, &[Commit])> {
     let commits = group.commits.as_deref().unwrap_or_default();
-    commits.chunk_by(|a, b| a.at.topic == b.at.topic).filter_map(|on_topic| {
-        Some((&on_topic.first()?.at.topic, on_topic.iter().filter(|commit| commit.offset.get() >= 0)))
-    })
+    let by_topic = commits.chunk_by(|a, b| a.at.topic == b.at.topic);
+    by_topic
+        .filter(|on_topic| on_topic.iter().any(|commit| commit.offset.get() >= 0))
+        .filter_map(|on_topic| Some((&on_topic.first()?.at.topic, on_topic)))
 }
 
 /// The selected groups that have a commit on one of these partitions, which are in order.
 fn groups(selected: &[&Group], partitions: &[LanePlan]) -> Vec<GroupPlan> {
-    let lanes: BTreeMap<&TopicName, &[LanePlan]> = partitions
-        .chunk_by(|a, b| a.at.topic == b.at.topic)
-        .filter_map(|lanes| Some((&lanes.first()?.at.topic, lanes)))
-        .collect();
-    let on = |group: &Group| -> Vec<GroupCommit> {
+    let by_topic_lanes = partitions.chunk_by(|a, b| a.at.topic == b.at.topic);
+    let mut lanes = Walk::over(by_topic_lanes.filter_map(|lanes| Some((&lanes.first()?.at.topic, lanes))));
+    let mut on = |group: &Group| -> Vec<GroupCommit> {
         let mut commits = Vec::with_capacity(group.commits.as_ref().map_or(0, Vec::len));
         for (topic, on_topic) in by_topic(group) {
-            let lanes = lanes.get(topic).copied().unwrap_or_default();
-            commits.extend(on_topic.filter_map(|commit| group_commit(commit, lanes)));
+            if let Some(lanes) = lanes.find(topic) {
+                commits.extend(on_topic.iter().filter_map(|commit| group_commit(commit, lanes)));
+            }
         }
-        commits.sort_by(|a, b| a.at.cmp(&b.at));
         commits
     };
     let planned = selected.iter().map(|group| GroupPlan {
@@ -180,8 +176,11 @@ fn groups(selected: &[&Group], partitions: &[LanePlan]) -> Vec<GroupPlan> {
     planned.filter(|group| !group.commits.is_empty()).collect()
 }
 
-/// A commit of a group, where one of a topic's lanes is its partition.
+/// A commit of a group, where it means something and one of a topic's lanes is its partition.
 fn group_commit(commit: &Commit, lanes: &[LanePlan]) -> Option<GroupCommit> {
+    if commit.offset.get() < 0 {
+        return None;
+    }
     let place = lanes.binary_search_by_key(&commit.at.partition, |lane| lane.at.partition).ok()?;
     let LanePlan { at, span, .. } = lanes.get(place)?;
     let unread = Span { start: commit.offset.max(span.start), end: span.end }.len();

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Rules;
+use super::walk::Walk;
+use super::{Rules, by_topic};
 use crate::config::Ungrouped;
 use crate::kafka::TopicName;
 use crate::plan::facts::{Group, GroupKind};
@@ -31,30 +32,34 @@ pub fn wants_commits(group: &str, kind: &GroupKind, rules: &Rules<'_>) -> bool {
 /// Selects among the source's groups and the names of its topics.
 pub fn select<'a>(groups: &'a [Group], names: &BTreeSet<TopicName>, rules: &Rules<'_>) -> Taken<'a> {
     let mut taken = Taken::default();
-    let mut touched: BTreeMap<&TopicName, bool> = BTreeMap::new();
+    // By topic, whether a selected group has commits on it or only others.
+    let mut there = Walk::over(names.iter().map(|name| (name, None)));
+    let mut gone: BTreeMap<&TopicName, bool> = BTreeMap::new();
     for group in groups.iter().filter(|group| !is_kferry(group)) {
         let selected = rules.selection.groups.takes(group.id.as_str());
         if selected && !usable(&group.kind) {
             taken.warnings.push(unsupported(group));
             continue;
         }
-        let commits = match &group.commits {
-            Ok(commits) => commits,
-            Err(code) => {
-                if selected {
-                    taken.warnings.push(unread_commits(group, &code.to_string()));
-                }
-                continue;
+        if let Err(code) = &group.commits {
+            if selected {
+                taken.warnings.push(unread_commits(group, &code.to_string()));
             }
-        };
-        for commit in commits.iter().filter(|commit| commit.offset.get() >= 0) {
-            *touched.entry(&commit.at.topic).or_default() |= selected;
+            continue;
+        }
+        for (topic, _) in by_topic(group) {
+            match there.find(topic) {
+                Some(touched) => *touched.get_or_insert_default() |= selected,
+                None => *gone.entry(topic).or_default() |= selected,
+            }
         }
         if selected {
             taken.groups.push(group);
         }
     }
     taken.groups.sort_by(|a, b| a.id.cmp(&b.id));
+    let touched = there.entries.into_iter().filter_map(|(topic, touched)| Some((topic, touched?)));
+    let touched: BTreeMap<&TopicName, bool> = touched.chain(gone).collect();
     for (&topic, _) in
         touched.iter().filter(|(topic, selected)| **selected && rules.selection.topics.takes(topic.as_str()))
     {
