@@ -148,7 +148,7 @@ fn join(bencher: Bencher<'_, '_>, size: usize) {
     let entries: Vec<Entry> = tiny((size / one) as i64).into_iter().map(Entry::Batch).collect();
     let rules = Rules { joining: Joining { full: 2 << 20, ..Joining::default() }, ..Rules::default() };
     bencher.counter(BytesCount::new(size)).counter(ItemsCount::new(entries.len())).bench(|| {
-        let mut run = Run::default();
+        let mut run = Run::of(size);
         for entry in &entries {
             assert!(run.push(black_box(entry), Offset(0), false, &rules));
         }
@@ -162,7 +162,7 @@ fn take_tiny(bencher: Bencher<'_, '_>) {
     let answer: Bytes = tiny(6_000).iter().map(|batch| batch.bytes().clone()).collect::<Vec<_>>().concat().into();
     let rules = Rules::default();
     bencher.counter(BytesCount::new(answer.len())).counter(ItemsCount::new(6_000_usize)).bench(|| {
-        let (mut judge, mut run, mut made) = (Judge::new([]), Run::default(), Vec::new());
+        let (mut judge, mut run, mut made) = (Judge::new([]), Run::of(answer.len()), Vec::new());
         let mut answer = batches(black_box(answer.clone()));
         loop {
             while let Some(batch) = answer.ahead() {

@@ -91,6 +91,8 @@ pub struct Run {
     written: Option<Written>,
     bytes: usize,
     start: Offset,
+    /// Bytes of entries that may still come: there is room for no more than can be written.
+    to_come: usize,
 }
 
 /// The records of two or more batches that are not compressed and could pass: each was written as it came, while it was in
@@ -101,13 +103,12 @@ struct Written {
     source: Span,
 }
 
-impl Default for Run {
-    fn default() -> Self {
-        Self { entries: Vec::new(), must: Vec::new(), written: None, bytes: 0, start: Offset(0) }
-    }
-}
-
 impl Run {
+    /// A run of entries that come in an answer with so many bytes of them.
+    pub fn of(bytes: usize) -> Self {
+        Self { entries: Vec::new(), must: Vec::new(), written: None, bytes: 0, start: Offset(0), to_come: bytes }
+    }
+
     /// Adds an entry behind those that wait, unless it can't be written together with them; offsets before `start` are done
     /// with. `must`: it can't pass as it is.
     #[must_use]
@@ -117,12 +118,17 @@ impl Run {
         } else if !self.takes(entry.size(), rules) || !(self.write(entry, must, rules) || self.waits(entry, rules)) {
             return false;
         }
-        self.bytes = self.bytes.saturating_add(entry.size());
+        self.came(entry.size());
         if self.written.is_none() {
             self.entries.push(entry.clone());
             self.must.push(must);
         }
         true
+    }
+
+    fn came(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.to_come = self.to_come.saturating_sub(bytes);
     }
 
     /// Whether an entry of so many bytes may join those that wait.
@@ -147,7 +153,7 @@ impl Run {
         let Some(first) = plain(first) else { return false };
         let Some(Ok(record)) = records(first).next() else { return false };
         let start = first.header().base_offset.max(self.start);
-        let builder = Builder::new(&record, share(rules));
+        let builder = Builder::new(&record, share(rules).min(self.bytes.saturating_add(self.to_come)));
         let mut written = Written { builder, source: Span { start, end: start } };
         let both = [first, batch].iter().all(|batch| written.append(batch.header(), records(batch), rules));
         if both {
@@ -167,7 +173,7 @@ impl Run {
         let Some(written) = self.written.as_mut().filter(|_| fits && batch.is_sound()) else { return false };
         let appended = written.append(header, Records::new(header, batch.payload()), rules);
         if appended {
-            self.bytes = self.bytes.saturating_add(size);
+            self.came(size);
         }
         appended
     }
@@ -262,7 +268,7 @@ mod tests {
 
     #[test]
     fn one_that_stays_alone_passes_as_it_is() {
-        let (mut run, rules) = (Run::default(), Rules::default());
+        let (mut run, rules) = (Run::of(1 << 20), Rules::default());
         assert!(push(&mut run, tiny(7), &rules));
         assert_eq!(run.finish(END, &rules), [Made::Passed(pass(&tiny(7)))]);
         assert_eq!(run.finish(END, &rules), []);
@@ -275,12 +281,12 @@ mod tests {
         let wrong = raw(&altered(batch(&some_models(), 9, Codec::None), |header| {
             (header.records, header.last_offset_delta) = (4, 3);
         }));
-        let mut run = Run::default();
+        let mut run = Run::of(1 << 20);
         assert!(push(&mut run, tiny(7), &rules) && push(&mut run, tiny(8), &rules));
         assert!(!push(&mut run, wrong.clone(), &rules));
         let made = joined(run, &rules);
         assert_eq!((made.records(), made.source()), (2, Span::new(7, 9)));
-        let mut run = Run::default();
+        let mut run = Run::of(1 << 20);
         assert!(push(&mut run, wrong.clone(), &rules), "an empty run takes anything");
         assert!(push(&mut run, tiny(20), &rules), "it waits for what can be written of the two");
         let made = run.finish(END, &rules);
@@ -293,7 +299,7 @@ mod tests {
         let rules = Rules { latest_timestamp: Some(newest), ..Rules::default() };
         let newer = Model { timestamp: newest + 1, ..some_models().swap_remove(0) };
         let newer = raw(&altered(batch(&[newer], 9, Codec::None), |header| header.max_timestamp = newest));
-        let mut run = Run::default();
+        let mut run = Run::of(1 << 20);
         assert!(push(&mut run, tiny(7), &rules) && push(&mut run, tiny(8), &rules));
         assert!(!push(&mut run, newer, &rules));
         assert_eq!(joined(run, &rules).records(), 2);
@@ -303,7 +309,7 @@ mod tests {
     fn a_batch_is_full_where_the_rules_say_so_and_no_larger_than_the_target_takes() {
         let size = tiny(0).bytes().len();
         let count = |rules: &Rules| {
-            let mut run = Run::default();
+            let mut run = Run::of(1 << 20);
             let count = (0..20).take_while(|offset| push(&mut run, tiny(*offset), rules)).count();
             assert!(joined(run, rules).len() <= rules.largest());
             count
@@ -312,7 +318,7 @@ mod tests {
         assert_eq!([10 * size, 11 * size - 1, 11 * size].map(|bytes| count(&full(bytes))), [10, 10, 11]);
         let limited = |bytes| Rules { max_batch_bytes: Some(bytes), ..Rules::default() };
         let three = {
-            let (mut run, rules) = (Run::default(), Rules::default());
+            let (mut run, rules) = (Run::of(1 << 20), Rules::default());
             assert!((0..3).all(|offset| push(&mut run, tiny(offset), &rules)));
             joined(run, &rules).len()
         };
@@ -321,7 +327,7 @@ mod tests {
 
     #[test]
     fn what_must_be_opened_is_not_written_behind_what_was() {
-        let (mut run, rules) = (Run::default(), Rules::default());
+        let (mut run, rules) = (Run::of(1 << 20), Rules::default());
         assert!(push(&mut run, tiny(7), &rules) && push(&mut run, tiny(8), &rules));
         assert!(!run.push(&Entry::Batch(tiny(9)), Offset(9), true, &rules));
         let packed = raw(&batch(&some_models(), 9, Codec::Lz4));
@@ -335,7 +341,7 @@ mod tests {
             let answer = batches(bytes.into());
             run.append(&answer.ahead().expect("a batch"), &rules)
         };
-        let mut run = Run::default();
+        let mut run = Run::of(1 << 20);
         assert!(!appends(&mut run, tiny(7).bytes().to_vec()), "nothing was written");
         assert!(push(&mut run, tiny(7), &rules));
         assert!(!appends(&mut run, tiny(8).bytes().to_vec()), "one waits");
@@ -353,7 +359,7 @@ mod tests {
     fn what_lies_ahead_counts_until_the_batch_is_full() {
         let size = tiny(0).bytes().len();
         let rules = Rules { joining: Joining { full: 4 * size, ..Joining::default() }, ..Rules::default() };
-        let mut run = Run::default();
+        let mut run = Run::of(1 << 20);
         assert!(push(&mut run, tiny(0), &rules) && push(&mut run, tiny(1), &rules));
         let bytes: Vec<u8> = (2..9).flat_map(|offset| tiny(offset).bytes().to_vec()).collect();
         let mut answer = batches(bytes.into());
@@ -376,10 +382,10 @@ mod tests {
                 next = entries[entries.len() - 1].header().next_offset().get();
             }
             prop_assume!(entries.len() > 1);
-            let mut run = Run::default();
+            let mut run = Run::of(1 << 20);
             prop_assume!(entries.iter().all(|batch| push(&mut run, batch.clone(), &rules)));
             let (first, others) = entries.split_at(2);
-            let mut ahead = Run::default();
+            let mut ahead = Run::of(1 << 20);
             prop_assert!(first.iter().all(|batch| push(&mut ahead, batch.clone(), &rules)));
             for batch in others {
                 let answer = batches(batch.bytes().clone());

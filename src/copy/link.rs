@@ -2,12 +2,13 @@
 //!
 //! A lane uses one connection at a time: requests of one connection are appended in the order they were sent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::pack::Turns;
 use super::routes::Place;
-use crate::cluster::Connection;
+use crate::cluster::{ClusterError, Connection, ProduceAnswer};
 use crate::kafka::BrokerId;
 
 /// Connections per broker for lanes that are well, at least, and how many are thought to be needed at most. A broker works on
@@ -51,7 +52,56 @@ impl LinkKey {
 pub(super) struct Link {
     pub(super) turns: Turns,
     pub(super) state: State,
-    pub(super) under_way: usize,
+    under_way: InOrder<Answered>,
+}
+
+/// What came of a Produce request: its lanes, and the answer to all of them.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) lanes: Vec<usize>,
+    pub(super) answer: Result<ProduceAnswer, ClusterError>,
+}
+
+/// Requests that are under way. A broker answers those of a connection in order, but the tasks that wait for the answers may
+/// end in any: that depends on how much the runtime has to do. A lane takes each answer for that to its oldest batch.
+#[derive(Debug)]
+struct InOrder<T> {
+    /// Requests so far.
+    begun: u64,
+    /// Those of them whose answers were handed on.
+    ended: u64,
+    /// Answers that came before that to an earlier request.
+    early: BTreeMap<u64, T>,
+}
+
+impl<T> Default for InOrder<T> {
+    fn default() -> Self {
+        Self { begun: 0, ended: 0, early: BTreeMap::new() }
+    }
+}
+
+impl<T> InOrder<T> {
+    /// The number of the next request.
+    fn begin(&mut self) -> u64 {
+        self.begun += 1;
+        self.begun
+    }
+
+    /// Takes the answer to a request.
+    fn came(&mut self, number: u64, answer: T) {
+        self.early.insert(number, answer);
+    }
+
+    /// The answer to the oldest request, if it is there.
+    fn next(&mut self) -> Option<T> {
+        let answer = self.early.remove(&(self.ended + 1))?;
+        self.ended += 1;
+        Some(answer)
+    }
+
+    fn len(&self) -> usize {
+        usize::try_from(self.begun - self.ended).unwrap_or(usize::MAX)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +119,7 @@ impl Link {
             self.state = State::Closed;
         }
         match &self.state {
-            State::Open(connection) if !self.turns.is_empty() && self.under_way < REQUESTS => {
+            State::Open(connection) if !self.turns.is_empty() && self.under_way.len() < REQUESTS => {
                 Some(Arc::clone(connection))
             }
             _ => None,
@@ -79,7 +129,22 @@ impl Link {
     /// Whether somebody waits and nobody is connecting. Answers that a dead connection still owes come first: until then
     /// nobody knows what became of the batches before.
     pub(super) fn wants_connection(&self) -> bool {
-        !self.turns.is_empty() && self.under_way == 0 && matches!(self.state, State::Closed)
+        !self.turns.is_empty() && self.under_way.len() == 0 && matches!(self.state, State::Closed)
+    }
+
+    /// Counts a request as under way, and numbers it.
+    pub(super) fn begin(&mut self) -> u64 {
+        self.under_way.begin()
+    }
+
+    /// Takes what came of a request.
+    pub(super) fn came(&mut self, number: u64, answered: Answered) {
+        self.under_way.came(number, answered);
+    }
+
+    /// What came of the oldest request under way, once it is there.
+    pub(super) fn answered(&mut self) -> Option<Answered> {
+        self.under_way.next()
     }
 }
 
@@ -98,6 +163,21 @@ mod tests {
     fn a_few_more_connections_spare_lanes_to_share_one() {
         let connections = |lanes| connections(Some(Duration::from_millis(50)), lanes);
         assert_eq!([49, 50, 64, 99, 100, 10_000].map(connections), [50, 50, 64, 99, 50, 50]);
+    }
+
+    #[test]
+    fn answers_are_taken_in_the_order_of_their_requests() {
+        let mut requests = InOrder::default();
+        assert_eq!([requests.begin(), requests.begin(), requests.begin()], [1, 2, 3]);
+        requests.came(3, "third");
+        requests.came(2, "second");
+        assert_eq!((requests.next(), requests.len()), (None, 3));
+        requests.came(1, "first");
+        let taken = std::iter::from_fn(|| requests.next()).collect::<Vec<_>>();
+        assert_eq!((taken.as_slice(), requests.len()), (["first", "second", "third"].as_slice(), 0));
+        assert_eq!(requests.begin(), 4);
+        requests.came(4, "fourth");
+        assert_eq!(requests.next(), Some("fourth"));
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl Reader {
     ) {
         let before = self.next;
         self.needed = 0;
-        let walk = Walk { judge: Judge::new(aborted), run: Run::default(), behind: None, out };
+        let walk = Walk { judge: Judge::new(aborted), run: Run::of(records.left()), behind: None, out };
         self.walk(walk, records);
         self.close();
         self.count_empty(before, crowded);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use super::budget::Claim;
 use super::fetcher::Ask;
-use super::link::LinkKey;
+use super::link::{Answered, LinkKey};
 use crate::batch::{Outgoing, Summed};
 use crate::cluster::{
     Cluster, ClusterError, Connection, Edge, FetchAnswer, FetchPartition, FetchRequest, Isolation, Partition,
-    ProduceAnswer, ProducePartition, ProduceRequest, Use,
+    ProducePartition, ProduceRequest, Use,
 };
 use crate::kafka::{BrokerId, ErrorCode, Offset, PartitionId, Side, TopicName, TopicPartition};
 use crate::state::{Entry, Refusals, Store, StoreError};
@@ -34,7 +34,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 pub(super) enum Done {
     Fetched { key: LinkKey, asks: Vec<Ask>, claim: Claim, answer: Result<(FetchAnswer, Summed), ClusterError> },
     Connected { key: LinkKey, connection: Result<Arc<Connection>, ClusterError> },
-    Produced { key: LinkKey, lanes: Vec<usize>, answer: Result<ProduceAnswer, ClusterError> },
+    Produced { key: LinkKey, number: u64, answered: Answered },
     LogStart { lane: usize, log_start: Result<Offset, String> },
     Settled { lanes: Vec<(usize, Result<Tail, String>)> },
     Stamped { lane: usize, tail: Option<Tail> },
@@ -122,11 +122,12 @@ pub(super) async fn connect(cluster: Cluster, key: LinkKey) -> Done {
     Done::Connected { key, connection: cluster.connection(key.broker, Use::Data(key.index)).await }
 }
 
-/// Sends the batches. Requests of a connection leave in the order in which these futures are first polled, which is
+/// Sends the batches, as the connection's request of this number. Requests of a connection leave in the order in which these futures are first polled, which is
 /// the order in which they were spawned: the runtime has one thread and a fair queue.
 pub(super) async fn produce(
     connection: Arc<Connection>,
     key: LinkKey,
+    number: u64,
     batches: Vec<(usize, TopicPartition, Outgoing)>,
 ) -> Done {
     let lanes = batches.iter().map(|(lane, _, _)| *lane).collect();
@@ -138,7 +139,7 @@ pub(super) async fn produce(
     };
     let partitions = batches.into_iter().map(partition).collect();
     let answer = connection.produce(&ProduceRequest { timeout: REPLICATION, partitions }).await;
-    Done::Produced { key, lanes, answer }
+    Done::Produced { key, number, answered: Answered { lanes, answer } }
 }
 
 pub(super) async fn leaders(cluster: Cluster, side: Side, lanes: Vec<usize>, topics: Vec<TopicName>) -> Done {

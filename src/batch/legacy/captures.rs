@@ -75,7 +75,7 @@ fn old_logs_arrive_as_kafkas_own_consumer_reads_them_from_any_offset_to_any_othe
 fn an_old_log_becomes_few_batches_of_the_codec_it_had() {
     for (name, log, json) in CAPTURES {
         let rules = Rules::default();
-        let (mut run, mut made) = (Run::default(), Vec::new());
+        let (mut run, mut made) = (Run::of(0), Vec::new());
         for entry in entries(log) {
             if !run.push(&entry, Offset(0), true, &rules) {
                 made.extend(run.finish(Offset(i64::MAX), &rules));

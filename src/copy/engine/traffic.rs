@@ -5,12 +5,12 @@ use std::ops::{Bound, ControlFlow};
 
 use super::{Engine, LOCKED_OUT, METADATA_LAG, Wake};
 use crate::batch::{Summed, batches_of};
-use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition, ProduceAnswer};
+use crate::cluster::{ClusterError, FetchAnswer, FetchedPartition};
 use crate::copy::answer::ProduceResult;
 use crate::copy::budget::Claim;
 use crate::copy::fetcher::{Ask, Asks};
 use crate::copy::lane::Event;
-use crate::copy::link::{LinkKey, State};
+use crate::copy::link::{Answered, Link, LinkKey, State};
 use crate::copy::requests::{self, Done, Found};
 use crate::copy::routes::Place;
 use crate::kafka::{BrokerId, ErrorCode, Retry, Side, TopicPartition};
@@ -102,9 +102,8 @@ impl Engine {
                 if batches.is_empty() {
                     continue;
                 }
-                link.under_way += 1;
                 let named = batches.into_iter().map(|(lane, batch)| (lane, slots[lane].lane.at().clone(), batch));
-                self.requests.spawn(requests::produce(connection, *key, named.collect()));
+                self.requests.spawn(requests::produce(connection, *key, link.begin(), named.collect()));
             }
             if link.wants_connection() {
                 link.state = State::Connecting;
@@ -122,7 +121,14 @@ impl Engine {
                 self.fetched(key, asks, answer);
                 claim.targets().for_each(|target| self.disperse(target));
             }
-            Done::Produced { key, lanes, answer } => self.produced(key, &lanes, answer),
+            Done::Produced { key, number, answered } => {
+                if let Some(link) = self.links.get_mut(&key) {
+                    link.came(number, answered);
+                }
+                while let Some(answered) = self.links.get_mut(&key).and_then(Link::answered) {
+                    self.produced(key, answered);
+                }
+            }
             Done::Connected { key, connection } => {
                 let Some(link) = self.links.get_mut(&key) else { return };
                 match connection {
@@ -235,10 +241,7 @@ impl Engine {
         }
     }
 
-    fn produced(&mut self, key: LinkKey, lanes: &[usize], answer: Result<ProduceAnswer, ClusterError>) {
-        if let Some(link) = self.links.get_mut(&key) {
-            link.under_way -= 1;
-        }
+    fn produced(&mut self, key: LinkKey, Answered { lanes, answer }: Answered) {
         let mut answers = BTreeMap::new();
         let mut lost = "the answer leaves the partition out".to_owned();
         match answer {
@@ -246,7 +249,7 @@ impl Engine {
             Err(error) => lost = error.to_string(),
         }
         let mut moved = answers.is_empty();
-        for &lane in lanes {
+        for lane in lanes {
             let result = match answers.remove(self.slots[lane].lane.at()) {
                 Some(part) => {
                     moved |= part.error.retry() == Retry::Leader;
