@@ -7,8 +7,20 @@ use crate::batch::{BatchHeader, Entry};
 use crate::cluster::{Cluster, ClusterError, Edge};
 use crate::kafka::{ErrorCode, Offset, Stamp, TopicName, TopicPartition};
 
-/// The tails of partitions as their leaders tell them now; a partition that can't be asked has the reason.
-pub async fn tails(target: &Cluster, partitions: &[TopicPartition]) -> BTreeMap<TopicPartition, Result<Tail, String>> {
+/// Where the log of a partition ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LogEnd {
+    /// The offset behind the last record that the leader has.
+    pub end: Offset,
+    /// The offset behind the last record that all in-sync replicas have.
+    pub high_watermark: Offset,
+}
+
+/// Where logs end, as the partitions' leaders tell it now; a partition that can't be asked has the reason.
+pub async fn log_ends(
+    target: &Cluster,
+    partitions: &[TopicPartition],
+) -> BTreeMap<TopicPartition, Result<LogEnd, String>> {
     // The leaders may have changed without any of them having said so.
     let topics: BTreeSet<TopicName> = partitions.iter().map(|at| at.topic.clone()).collect();
     if let Err(error) = target.metadata(Some(&topics.into_iter().collect::<Vec<_>>())).await {
@@ -17,31 +29,42 @@ pub async fn tails(target: &Cluster, partitions: &[TopicPartition]) -> BTreeMap<
     // In this order: a log end that was asked for first could lie below a high watermark that is newer.
     let mut marks = target.list_offsets(Edge::HighWatermark, partitions).await;
     let mut ends = target.list_offsets(Edge::LogEnd, partitions).await;
-    let mut answers = BTreeMap::new();
-    let mut known = BTreeMap::new();
-    for at in partitions {
-        let listed = (|| Some((marks.remove(at)?, ends.remove(at)?)))();
-        match listed {
-            Some((Ok(mark), Ok(end))) => drop(known.insert(at.clone(), (mark.offset, end.offset))),
-            Some((Err(error), _) | (_, Err(error))) => drop(answers.insert(at.clone(), Err(error.to_string()))),
-            None => {}
-        }
-    }
-    let places = known.iter().filter(|(_, (mark, end))| mark >= end && end.get() > 0);
-    let places: Vec<_> = places.map(|(at, (_, end))| (at.clone(), end.plus(-1))).collect();
-    let mut last = target.peek(&places, last_batch).await;
-    for (at, (high_watermark, end)) in known {
-        let tail = |last| Tail { end, high_watermark, last };
-        let answer = match last.remove(&(at.clone(), end.plus(-1))) {
-            Some(Ok(last)) => Ok(tail(last)),
-            // Retention or the cleaner took it.
-            Some(Err(error)) if is_gone(&error) => Ok(tail(None)),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Ok(tail(None)),
+    let both = |at: &TopicPartition| {
+        let end = match (marks.remove(at)?, ends.remove(at)?) {
+            (Ok(mark), Ok(end)) => Ok(LogEnd { end: end.offset, high_watermark: mark.offset }),
+            (Err(error), _) | (_, Err(error)) => Err(error.to_string()),
         };
-        answers.insert(at, answer);
-    }
-    answers
+        Some((at.clone(), end))
+    };
+    partitions.iter().filter_map(both).collect()
+}
+
+/// The tails of partitions, each with its last batch: that costs a Fetch, and a batch, per partition.
+pub(super) async fn tails(
+    target: &Cluster,
+    partitions: &[TopicPartition],
+) -> BTreeMap<TopicPartition, Result<Tail, String>> {
+    let ends = log_ends(target, partitions).await;
+    let whole = |(at, end): (&TopicPartition, &Result<LogEnd, String>)| {
+        let LogEnd { end, high_watermark } = *end.as_ref().ok()?;
+        (high_watermark >= end && end.get() > 0).then(|| (at.clone(), end.plus(-1)))
+    };
+    let places: Vec<_> = ends.iter().filter_map(whole).collect();
+    let mut last = target.peek(&places, last_batch).await;
+    let tail = |(at, end): (TopicPartition, Result<LogEnd, String>)| {
+        let tail = end.and_then(|LogEnd { end, high_watermark }| {
+            let last = match last.remove(&(at.clone(), end.plus(-1))) {
+                Some(Ok(last)) => last,
+                // Retention or the cleaner took it.
+                Some(Err(error)) if is_gone(&error) => None,
+                Some(Err(error)) => return Err(error.to_string()),
+                None => None,
+            };
+            Ok(Tail { end, high_watermark, last })
+        });
+        (at, tail)
+    };
+    ends.into_iter().map(tail).collect()
 }
 
 /// The tail of a partition whose log is known to have reached `end`; `None` where the batch in front of it can't be seen.

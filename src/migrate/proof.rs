@@ -11,7 +11,7 @@ use super::observer::{Observer, Step};
 use super::outcome::LaneOutcome;
 use super::run::Migration;
 use crate::cluster::Cluster;
-use crate::copy::{self, LaneEnd};
+use crate::copy::{self, LaneEnd, LogEnd};
 use crate::kafka::TopicPartition;
 use crate::plan::Warning;
 use crate::verify::{self, Extent, Options, PARALLELISM, Tail};
@@ -61,9 +61,9 @@ async fn replicated(target: &Cluster, partitions: Vec<TopicPartition>) -> Result
     loop {
         let mut again = Vec::new();
         let mut last = None;
-        for (at, tail) in copy::tails(target, &left).await {
-            match tail {
-                Ok(tail) if tail.high_watermark >= tail.end => {}
+        for (at, end) in copy::log_ends(target, &left).await {
+            match end {
+                Ok(LogEnd { end, high_watermark }) if high_watermark >= end => {}
                 Ok(_) => {
                     last.get_or_insert((at.clone(), "its followers lag behind".to_owned()));
                     again.push(at);
