@@ -19,8 +19,9 @@
 //! Of batches of one record, 29% of kferry's time is the kernel's, 12% is the checksum, a fifth goes into reading records and
 //! writing them behind each other, and the rest is spread thin: headers, verdicts, the ledger. One thread does it all, and is
 //! busy for two thirds of the time; the brokers want the rest of both cores, of which a sixth is idle. A second thread for the
-//! sockets and the checksums took a tenth of the time away, and nothing of that for large batches (2026-11-27, six and eight
-//! alternating runs each): not worth a second runtime.
+//! sockets and the checksums took a tenth of the time away beside cold brokers, none beside warm ones, and none for large batches
+//! (2026-11-27, five to eight alternating runs each): not worth a second runtime. Neither fewer connections to the target nor
+//! larger Fetch answers change more than the noise.
 
 mod answer;
 mod budget;
