@@ -52,7 +52,7 @@ impl LinkKey {
 pub(super) struct Link {
     pub(super) turns: Turns,
     pub(super) state: State,
-    under_way: InOrder<Answered>,
+    pub(super) under_way: InOrder<Answered>,
 }
 
 /// What came of a Produce request: its lanes, and the answer to all of them.
@@ -67,7 +67,7 @@ pub(super) struct Answered {
 /// tasks between two looks at the ended ones, and takes up to 128 of these before it puts one behind the others), and on the
 /// one thread: with two it was seen not to hold.
 #[derive(Debug)]
-struct InOrder<T> {
+pub(super) struct InOrder<T> {
     /// Requests so far.
     begun: u64,
     /// Those of them whose answers were handed on.
@@ -84,18 +84,18 @@ impl<T> Default for InOrder<T> {
 
 impl<T> InOrder<T> {
     /// The number of the next request.
-    fn begin(&mut self) -> u64 {
+    pub(super) fn begin(&mut self) -> u64 {
         self.begun += 1;
         self.begun
     }
 
     /// Takes the answer to a request.
-    fn came(&mut self, number: u64, answer: T) {
+    pub(super) fn came(&mut self, number: u64, answer: T) {
         self.early.insert(number, answer);
     }
 
     /// The answer to the oldest request, if it is there.
-    fn next(&mut self) -> Option<T> {
+    pub(super) fn next(&mut self) -> Option<T> {
         let answer = self.early.remove(&(self.ended + 1))?;
         self.ended += 1;
         Some(answer)
@@ -132,21 +132,6 @@ impl Link {
     /// nobody knows what became of the batches before.
     pub(super) fn wants_connection(&self) -> bool {
         !self.turns.is_empty() && self.under_way.len() == 0 && matches!(self.state, State::Closed)
-    }
-
-    /// Counts a request as under way, and numbers it.
-    pub(super) fn begin(&mut self) -> u64 {
-        self.under_way.begin()
-    }
-
-    /// Takes what came of a request.
-    pub(super) fn came(&mut self, number: u64, answered: Answered) {
-        self.under_way.came(number, answered);
-    }
-
-    /// What came of the oldest request under way, once it is there.
-    pub(super) fn answered(&mut self) -> Option<Answered> {
-        self.under_way.next()
     }
 }
 

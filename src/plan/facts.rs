@@ -109,6 +109,13 @@ pub struct Commit {
     pub metadata: String,
 }
 
+impl Commit {
+    /// Whether it says where its group goes on.
+    pub fn counts(&self) -> bool {
+        self.offset.get() >= 0
+    }
+}
+
 /// A topic of the source.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SourceTopic {

@@ -10,7 +10,7 @@ use crate::copy::answer::ProduceResult;
 use crate::copy::budget::Claim;
 use crate::copy::fetcher::{Ask, Asks};
 use crate::copy::lane::Event;
-use crate::copy::link::{Answered, Link, LinkKey, State};
+use crate::copy::link::{Answered, LinkKey, State};
 use crate::copy::requests::{self, Done, Found};
 use crate::copy::routes::Place;
 use crate::kafka::{BrokerId, ErrorCode, Retry, Side, TopicPartition};
@@ -103,7 +103,7 @@ impl Engine {
                     continue;
                 }
                 let named = batches.into_iter().map(|(lane, batch)| (lane, slots[lane].lane.at().clone(), batch));
-                self.requests.spawn(requests::produce(connection, *key, link.begin(), named.collect()));
+                self.requests.spawn(requests::produce(connection, *key, link.under_way.begin(), named.collect()));
             }
             if link.wants_connection() {
                 link.state = State::Connecting;
@@ -123,9 +123,9 @@ impl Engine {
             }
             Done::Produced { key, number, answered } => {
                 if let Some(link) = self.links.get_mut(&key) {
-                    link.came(number, answered);
+                    link.under_way.came(number, answered);
                 }
-                while let Some(answered) = self.links.get_mut(&key).and_then(Link::answered) {
+                while let Some(answered) = self.links.get_mut(&key).and_then(|link| link.under_way.next()) {
                     self.produced(key, answered);
                 }
             }

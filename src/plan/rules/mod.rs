@@ -131,7 +131,7 @@ fn partitions(
             let here: Vec<_> = on_topic.iter().map(|&(group, commits)| (group, commit_on(number, commits))).collect();
             lanes.push(bounds::bounds(&at, source.id, partition, &here, undecided, warnings));
         }
-        let all = on_topic.iter().flat_map(|(_, commits)| commits.iter().filter(|commit| commit.offset.get() >= 0));
+        let all = on_topic.iter().flat_map(|(_, commits)| commits.iter().filter(|commit| commit.counts()));
         let gone = all.map(|commit| &commit.at).filter(|at| !source.partitions.contains_key(&at.partition));
         activity::gone(gone.collect::<BTreeSet<_>>().into_iter(), warnings);
     }
@@ -141,7 +141,7 @@ fn partitions(
 /// The commit on a partition, found among those of one group on the topic.
 fn commit_on(partition: PartitionId, commits: &[Commit]) -> Option<Offset> {
     let place = commits.binary_search_by_key(&partition, |commit| commit.at.partition).ok()?;
-    commits.get(place).map(|commit| commit.offset).filter(|offset| offset.get() >= 0)
+    commits.get(place).filter(|commit| commit.counts()).map(|commit| commit.offset)
 }
 
 /// A group's commits by topic. Brokers store negative offsets too, which mean nothing: a topic with no others is left out.
@@ -149,7 +149,7 @@ fn by_topic(group: &Group) -> impl Iterator<Item = (&TopicName, &[Commit])> {
     let commits = group.commits.as_deref().unwrap_or_default();
     let by_topic = commits.chunk_by(|a, b| a.at.topic == b.at.topic);
     by_topic
-        .filter(|on_topic| on_topic.iter().any(|commit| commit.offset.get() >= 0))
+        .filter(|on_topic| on_topic.iter().any(Commit::counts))
         .filter_map(|on_topic| Some((&on_topic.first()?.at.topic, on_topic)))
 }
 
@@ -161,7 +161,9 @@ fn groups(selected: &[&Group], partitions: &[LanePlan]) -> Vec<GroupPlan> {
         let mut commits = Vec::with_capacity(group.commits.as_ref().map_or(0, Vec::len));
         for (topic, on_topic) in by_topic(group) {
             if let Some(lanes) = lanes.find(topic) {
-                commits.extend(on_topic.iter().filter_map(|commit| group_commit(commit, lanes)));
+                commits.extend(
+                    on_topic.iter().filter(|commit| commit.counts()).filter_map(|commit| group_commit(commit, lanes)),
+                );
             }
         }
         commits
@@ -176,11 +178,8 @@ fn groups(selected: &[&Group], partitions: &[LanePlan]) -> Vec<GroupPlan> {
     planned.filter(|group| !group.commits.is_empty()).collect()
 }
 
-/// A commit of a group, where it means something and one of a topic's lanes is its partition.
+/// A commit of a group, where one of a topic's lanes is its partition.
 fn group_commit(commit: &Commit, lanes: &[LanePlan]) -> Option<GroupCommit> {
-    if commit.offset.get() < 0 {
-        return None;
-    }
     let place = lanes.binary_search_by_key(&commit.at.partition, |lane| lane.at.partition).ok()?;
     let LanePlan { at, span, .. } = lanes.get(place)?;
     let unread = Span { start: commit.offset.max(span.start), end: span.end }.len();
