@@ -34,6 +34,7 @@ mod sums;
 pub(crate) mod testing;
 
 pub use codec::{Codec, CodecError, CodecFault, CodecSet};
+pub use crc::crc32c;
 pub use entry::Entry;
 pub use error::{BatchError, BatchErrorKind};
 pub use header::{Attributes, BatchHeader, HEADER_SIZE};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::crc::Tail;
+use super::crc::{Tail, crc32c};
 
 /// Bytes of a block. What a batch has of the blocks at its ends is read again.
 const BLOCK: usize = 32 << 10;
@@ -23,7 +23,7 @@ impl Summing {
     /// So much of the frame has come, from its beginning on.
     pub fn came(&mut self, frame: &[u8]) {
         let blocks = frame.chunks_exact(BLOCK).skip(self.blocks.len());
-        self.blocks.extend(blocks.map(crc32c::crc32c));
+        self.blocks.extend(blocks.map(crc32c));
     }
 
     /// The frame is whole.
@@ -54,7 +54,7 @@ impl Summed {
 
     /// The CRC-32C of `part`, which need not be a slice of these bytes, but is read whole if it is not.
     pub(super) fn crc(&self, part: &[u8]) -> u32 {
-        self.combined(part).unwrap_or_else(|| crc32c::crc32c(part))
+        self.combined(part).unwrap_or_else(|| crc32c(part))
     }
 
     /// From the blocks inside of `part`, if there are any.
@@ -65,9 +65,9 @@ impl Summed {
         let blocks = self.blocks.get(first..behind).filter(|blocks| !blocks.is_empty())?;
         let head = first.checked_mul(BLOCK)?.checked_sub(begin)?;
         let tail = behind.checked_mul(BLOCK)?.checked_sub(begin)?;
-        let crc = crc32c::crc32c(part.get(..head)?);
+        let crc = crc32c(part.get(..head)?);
         let crc = blocks.iter().fold(crc, |crc, block| BEHIND.carry(crc) ^ block);
-        Some(crc32c::crc32c_append(crc, part.get(tail..)?))
+        Some(Tail::append(crc, part.get(tail..)?))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::batch::crc32c;
 use crate::cluster::Cluster;
 use crate::copy::count_kept;
 use crate::kafka::{Offset, Span, TopicPartition};
@@ -71,8 +72,8 @@ pub(super) async fn stand(
 /// A checksum of the groups' names, and of whether commits of others were left in place: it tells whether these are the
 /// groups whose offsets were committed.
 pub(super) fn print(groups: &[GroupPlan], kept: bool) -> u32 {
-    let begun = crc32c::crc32c(&[u8::from(kept)]);
-    groups.iter().fold(begun, |sum, group| crc32c::crc32c_append(sum, format!("{}\n", group.id).as_bytes()))
+    let names = groups.iter().flat_map(|group| group.id.as_str().bytes().chain([b'\n']));
+    crc32c(&[u8::from(kept)].into_iter().chain(names).collect::<Vec<u8>>())
 }
 
 /// The same where none were to be committed.

@@ -8,7 +8,7 @@ use super::latency;
 use super::peers::{self, Job};
 use super::sets::Set;
 
-/// kcat needs two processes per partition; more of them than this measure the machine's scheduler.
+/// kcat needs two processes per partition, others a thread; more of them than this measure the machine's scheduler.
 const PIPELINES: usize = 64;
 
 /// What a contestant is told of a run.
@@ -57,9 +57,8 @@ pub enum Role {
     Raw,
     /// The limit of the processor time, on a machine of its own.
     Relay,
-    /// The same where the bytes have to wait, beside brokers that work as they do when records are moved: they have left the
-    /// caches by the time they go on.
-    BusyRelay,
+    /// The limit of the processor time between brokers, which write what comes from their own memory, and take turns with it.
+    BrokerRelay,
     /// The limit of the time.
     Brokers,
 }
@@ -73,8 +72,6 @@ pub enum Start {
     Limits,
     /// As [`super::wires`].
     Relay,
-    /// As [`super::wires`], while the brokers do what they do for [`super::limits`].
-    BusyRelay,
 }
 
 /// kferry.
@@ -91,7 +88,7 @@ pub fn all() -> Vec<Contestant> {
     vec![
         ours(),
         Contestant { start: Start::Relay, ..process("relay", Role::Relay, kferry) },
-        Contestant { start: Start::BusyRelay, ..process("relay-busy", Role::BusyRelay, kferry) },
+        process("broker-relay", Role::BrokerRelay, broker_relay),
         Contestant { start: Start::Limits, ..process("limits", Role::Brokers, kferry) },
         process("kcat", Role::Peer, kcat),
         process("franz-go", Role::Peer, |round| with_job(round, peers::franz_go)),
@@ -109,6 +106,20 @@ fn kferry(round: &Round<'_>) -> Result<Command, String> {
     }
     command.args(["run", "--yes", "--no-log", "--source", round.source, "--target", round.target]);
     command.args(["--name", round.name, "--group", &round.set.group()]).args(round.arguments);
+    Ok(command)
+}
+
+/// Batch by batch, unseen.
+fn broker_relay(round: &Round<'_>) -> Result<Command, String> {
+    if round.set.partition_count() > PIPELINES {
+        return Err(format!("more than {PIPELINES} partitions would need as many threads"));
+    }
+    let mut command = Command::new(built("protocol-tests", "broker-relay")?);
+    command.args([round.source, round.target]);
+    for (topic, partition, end) in round.set.ends() {
+        let topic = round.set.topics.get(topic).map_or("", |topic| topic.name.as_str());
+        command.arg(format!("{topic}:{partition}:{end}"));
+    }
     Ok(command)
 }
 

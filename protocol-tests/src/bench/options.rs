@@ -25,11 +25,11 @@ pub struct Options {
     /// How many batches of one record tiny holds
     #[arg(long, default_value_t = 400_000)]
     pub batches: u64,
-    /// Who takes part: kferry, relay, limits, kcat, franz-go, raw-go, raw-go-join, mirror-maker
+    /// Who takes part: kferry, relay, broker-relay, limits, kcat, franz-go, raw-go, raw-go-join, mirror-maker
     #[arg(
         long = "with",
         value_delimiter = ',',
-        default_value = "kferry,relay,relay-busy,limits,kcat,franz-go,raw-go,raw-go-join,mirror-maker"
+        default_value = "kferry,relay,broker-relay,limits,kcat,franz-go,raw-go,raw-go-join,mirror-maker"
     )]
     pub contestants: Vec<String>,
     /// How often each runs

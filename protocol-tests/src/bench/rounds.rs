@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{env, fs};
 
 use tempfile::TempDir;
 
@@ -23,10 +23,6 @@ use super::wires::Wires;
 
 /// How long each contestant warms the brokers up: the slow ones would otherwise take half an hour.
 const WARM_UP: Duration = Duration::from_secs(60);
-
-/// What the relay beside busy brokers holds: about as much as kferry does while it reads whole batches and makes their
-/// journals durable.
-const HELD: usize = 32 << 20;
 
 /// Groups of the set `wide`.
 const WIDE: usize = 10_000;
@@ -147,7 +143,7 @@ impl Stage {
             None => contestants::built("kferry", "kferry")?,
         };
         let is_alone = options.check || options.latency.is_some();
-        let has_relay = !is_alone && options.contestants.iter().any(|name| name.starts_with("relay"));
+        let has_relay = !is_alone && options.contestants.iter().any(|name| name == "relay");
         let relay = if has_relay { contestants::built("protocol-tests", "relay")? } else { PathBuf::new() };
         let on = if options.check { On::Embedded } else { options.on };
         Ok(Self {
@@ -319,14 +315,7 @@ impl Stage {
                     Err(cause) => Run { failure: Some(cause), ..begun },
                 }
             }
-            Start::Relay => self.relay(filled.load.bytes, 0, strace, begun)?,
-            Start::BusyRelay => thread::scope(|scope| {
-                let (source, target) = (&self.source.address, &self.target.address);
-                let busy = scope.spawn(|| limits::play(source, target, &filled.set, &filled.load));
-                let run = self.relay(filled.load.bytes, HELD, strace, begun);
-                busy.join().map_err(|_| "the brokers' work panicked".to_owned())??;
-                run
-            })?,
+            Start::Relay => self.relay(filled.load.bytes, strace, begun)?,
             Start::Process(start) => match start(&place) {
                 Err(cause) => Run { failure: Some(cause), ..begun },
                 Ok(command) => self.migrate(filled, contestant, traced(command, strace), begun)?,
@@ -343,11 +332,11 @@ impl Stage {
     }
 
     /// A relay is through with a small set before it can be measured: it moves the set as often as makes a GiB.
-    fn relay(&self, bytes: u64, held: usize, strace: Option<&Path>, begun: Run) -> Result<Run, String> {
+    fn relay(&self, bytes: u64, strace: Option<&Path>, begun: Run) -> Result<Run, String> {
         let times = (1_u64 << 30).div_ceil(bytes.max(1)).max(1);
         let wires = Wires::lay(bytes * times).map_err(|cause| cause.to_string())?;
         let mut command = Command::new(&self.relay);
-        command.args([&wires.from, &wires.to, &held.to_string()]);
+        command.args([&wires.from, &wires.to]);
         let taken = process::run(traced(command, strace), &self.terms(true), || false)?;
         if taken.failure.is_some() {
             return Ok(took(begun, &taken, None));

@@ -71,7 +71,7 @@ pub fn plans(runs: &[Run]) -> String {
 /// The runs of one set.
 pub fn of(extent: &Extent, contestants: &[Contestant], runs: &[Run]) -> String {
     let columns = ["", "wall s", "", "CPU s/GiB", "", "peak MiB", "before s", "after s"];
-    let ratios = ["wall/limits", "wall/raw", "wall/peer", "CPU/relay", "CPU/busy"];
+    let ratios = ["wall/limits", "wall/raw", "wall/peer", "CPU/relay", "CPU/broker-relay"];
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(columns.into_iter().chain(ratios));
     let reference = |role: Role, what: Figure| {
@@ -81,7 +81,7 @@ pub fn of(extent: &Extent, contestants: &[Contestant], runs: &[Run]) -> String {
     let (wall, cpu): (Figure, Figure) = (|run| run.wall, |run| run.cpu);
     let brokers = reference(Role::Brokers, wall);
     let (raw, peer) = (reference(Role::Raw, wall), reference(Role::Peer, wall));
-    let (relay, busy) = (reference(Role::Relay, cpu), reference(Role::BusyRelay, cpu));
+    let (relay, between) = (reference(Role::Relay, cpu), reference(Role::BrokerRelay, cpu));
     let mut names: Vec<&str> = runs.iter().map(|run| run.contestant.as_str()).collect();
     names.sort_unstable_by_key(|name| contestants.iter().position(|one| one.name == *name));
     names.dedup();
@@ -92,8 +92,7 @@ pub fn of(extent: &Extent, contestants: &[Contestant], runs: &[Run]) -> String {
         let gib = extent.bytes as f64 / GIB;
         let per_gib = cpus.map(|cpu| Spread { median: cpu.median / gib, least: cpu.least / gib, most: cpu.most / gib });
         // A relay's wires are not the brokers: only its processor time compares.
-        let relays = [Role::Relay, Role::BusyRelay];
-        let is_relay = contestants.iter().any(|one| one.name == name && relays.contains(&one.role));
+        let is_relay = contestants.iter().any(|one| one.name == name && one.role == Role::Relay);
         let by = |limit: Option<f64>| ratio(walls.filter(|_| !is_relay).map(|wall| wall.median), limit);
         table.add_row([
             name.to_owned(),
@@ -108,7 +107,7 @@ pub fn of(extent: &Extent, contestants: &[Contestant], runs: &[Run]) -> String {
             by(raw),
             by(peer),
             ratio(cpus.map(|cpu| cpu.median), relay),
-            ratio(cpus.map(|cpu| cpu.median), busy),
+            ratio(cpus.map(|cpu| cpu.median), between),
         ]);
     }
     for column in table.column_iter_mut().skip(1) {
