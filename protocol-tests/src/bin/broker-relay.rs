@@ -1,5 +1,5 @@
-//! What moving batches from one broker to another costs at least: each piece of a Fetch answer is written on as a piece of a
-//! Produce request as soon as it is read, unseen. It checks nothing, holds nothing, and gives up when anything breaks.
+//! What moving batches from one broker to another costs at least: each batch of each partition is read whole, as whoever
+//! wants to know whether it is sound must, and written on unseen. It checks nothing and gives up when anything breaks.
 //!
 //!     broker-relay SOURCE TARGET [TOPIC:PARTITION:END ...]        copies partitions from offset 0 up to their ends
 
@@ -8,8 +8,6 @@ use std::net::TcpStream;
 use std::time::Duration;
 use std::{env, thread};
 
-/// As the plain relay's.
-const PIECE: usize = 256 * 1024;
 /// Nothing takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Api key and version of the last Fetch that is encoded the old way.
@@ -58,16 +56,16 @@ fn connect(address: &str) -> io::Result<TcpStream> {
 
 impl Partition {
     fn copy(&self, end: i64) -> io::Result<()> {
-        let mut piece = vec![0; PIECE];
+        let mut batch = Vec::new();
         let mut next = 0;
         while next < end {
-            next = self.copy_batch(next, &mut piece)?;
+            next = self.copy_batch(next, &mut batch)?;
         }
         Ok(())
     }
 
     /// The offset behind the batch that was copied.
-    fn copy_batch(&self, offset: i64, piece: &mut [u8]) -> io::Result<i64> {
+    fn copy_batch(&self, offset: i64, batch: &mut Vec<u8>) -> io::Result<i64> {
         (&self.source).write_all(&self.fetch(offset))?;
         // Size, correlation id, throttle time, error, session, one topic's name, one partition: index, error, three offsets,
         // no aborted transactions, and how many bytes of records follow.
@@ -79,23 +77,15 @@ impl Partition {
         if error != 0 || records == 0 {
             return Err(broken(&format!("Fetch at {offset}: error {error}, {records} bytes of records")));
         }
+        batch.resize(records, 0);
+        (&self.source).read_exact(batch)?;
+        let next = i64::from_be_bytes(at(batch, 0)?) + i64::from(i32::from_be_bytes(at(batch, 23)?)) + 1;
+        // The one field that brokers want otherwise; the checksum does not cover it.
+        batch.get_mut(..8).unwrap_or_default().fill(0);
         (&self.target).write_all(&self.produce(records))?;
-        let mut next = None;
-        let mut left = records;
-        while left > 0 {
-            let room = left.min(piece.len());
-            let part = piece.get_mut(..room).unwrap_or_default();
-            (&self.source).read_exact(part)?;
-            if next.is_none() {
-                next = Some(i64::from_be_bytes(at(part, 0)?) + i64::from(i32::from_be_bytes(at(part, 23)?)) + 1);
-                // The one field that brokers want otherwise; the checksum does not cover it.
-                part.get_mut(..8).unwrap_or_default().fill(0);
-            }
-            (&self.target).write_all(part)?;
-            left -= room;
-        }
+        (&self.target).write_all(batch)?;
         self.acknowledged()?;
-        next.ok_or_else(|| broken("an empty batch"))
+        Ok(next)
     }
 
     fn acknowledged(&self) -> io::Result<()> {

@@ -245,6 +245,12 @@ impl Site {
         self.java().ask("delete_topic", json!({ "topic": topic.name }));
     }
 
+    /// Limits what kferry may write (`producer_byte_rate`) or read (`consumer_byte_rate`), in bytes per second.
+    #[track_caller]
+    pub fn set_quota(&self, key: &str, rate: f64) {
+        well(self.client().set_quota("kferry", key, rate));
+    }
+
     /// Deletes a group without members, with its offsets.
     #[track_caller]
     pub fn delete_group(&self, group: &str) {

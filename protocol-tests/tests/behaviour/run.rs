@@ -6,7 +6,7 @@ use protocol_tests::lab::hand::{End, Writing};
 use protocol_tests::lab::kferry::Call;
 use protocol_tests::lab::record::{Fill, Record};
 use protocol_tests::lab::wait;
-use protocol_tests::lab::{Lab, Scenario, Topic};
+use protocol_tests::lab::{Lab, Scenario, Topic, Version};
 use protocol_tests::on_a_pair;
 use serde_json::Value;
 
@@ -29,8 +29,14 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         a_rate_is_kept,
     ]
     .into_iter()
+    .chain(on_a_pair!["run": quotas_of_both_sides_slow_a_run_down_and_stop_nothing].into_iter().map(with_quotas))
     .chain(of_batches.into_iter().map(|scenario| scenario.since(V0_11)))
     .collect()
+}
+
+/// Nobody else reads or writes there as kferry.
+fn with_quotas(scenario: Scenario) -> Scenario {
+    scenario.since(Version::of(2, 6, 0)).real_only("client quotas").with_properties(&[("quota.window.num", "3")])
 }
 
 fn run_of(lab: &Lab<'_>, topics: &[&Topic]) -> Call {
@@ -224,4 +230,27 @@ fn a_rate_is_kept(lab: &Lab<'_>) {
     outcome.expect_code(0);
     let seconds = result["seconds"].as_f64().expect("seconds");
     assert!(seconds > 1.5, "a megabyte at 500 KB/s took {seconds} s");
+}
+
+/// A broker takes what is too much, and then reads nothing more from that connection for as long as it says (KIP-219).
+fn quotas_of_both_sides_slow_a_run_down_and_stop_nothing(lab: &Lab<'_>) {
+    let topic = lab.source.new_topic("quotas", 3, &[]);
+    let group = Topic::unique("group").name;
+    for partition in 0..3 {
+        let fill = Fill { count: 6_000, size: 1_000, seed: partition as u64, timestamp: recent() };
+        lab.source.fill(&topic, partition, &fill, Writing { batch_size: 100_000, ..Writing::default() });
+        lab.source.commit(&group, &topic, partition, 0);
+    }
+    lab.source.set_quota("consumer_byte_rate", 2e6);
+    lab.target.set_quota("producer_byte_rate", 1e6);
+    let (outcome, result) = run_of(lab, &[&topic]).args(["-v", "--memory", "8MiB"]).within(Duration::from_secs(120)).json();
+    let said = outcome.expect_code(0).stderr.clone();
+    let seconds = result["seconds"].as_f64().expect("seconds");
+    // A rate is taken over two seconds or three, and the first of them are free.
+    assert!(seconds > 5.0, "18 MB at 1 MB/s took {seconds} s");
+    assert!(!said.contains("failed"), "throttling is no failure: {said}");
+    for partition in 0..3 {
+        assert_eq!(lab.target.bounds(&topic, partition), (0, 6_000));
+        assert_eq!(lab.target.digest(&topic, partition, 0, 6_000), lab.source.digest(&topic, partition, 0, 6_000));
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::add_partitions_to_txn_request::{AddPartitionsToTxnRequest, AddPartitionsToTxnTopic};
+use kafka_protocol::messages::alter_client_quotas_request::{AlterClientQuotasRequest, EntityData, EntryData, OpData};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use kafka_protocol::messages::delete_groups_request::DeleteGroupsRequest;
 use kafka_protocol::messages::delete_records_request::{
@@ -203,6 +204,20 @@ impl Client {
         let request = DeleteGroupsRequest::default().with_groups_names(vec![group_id(group)]);
         let answer = self.coordinator(group)?.call(versions::DELETE_GROUPS, &request)?;
         answer.results.iter().try_for_each(|group| accept("DeleteGroups", group.error_code))
+    }
+
+    /// Limits what clients with an id may write or read, in bytes per second (`producer_byte_rate`, `consumer_byte_rate`);
+    /// from 2.6 on.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn set_quota(&self, client_id: &str, key: &str, rate: f64) -> Result<(), Failure> {
+        let entity = EntityData::default().with_entity_type(text("client-id")).with_entity_name(Some(text(client_id)));
+        let op = OpData::default().with_key(text(key)).with_value(rate);
+        let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![op]);
+        let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+        let answer = self.controller()?.call(versions::ALTER_CLIENT_QUOTAS, &request)?;
+        answer.entries.iter().try_for_each(|entry| accept("AlterClientQuotas", entry.error_code))
     }
 
     /// The log start (-2), the end for consumers (-1), or the first offset at or after a time.

@@ -34,6 +34,7 @@ pub mod versions {
     /// CreateTopics.
     pub const CREATE_TOPICS: i16 = 2;
     /// DeleteTopics.
+    pub const ALTER_CLIENT_QUOTAS: i16 = 0;
     pub const DELETE_GROUPS: i16 = 0;
     pub const DELETE_TOPICS: i16 = 1;
     /// DeleteRecords.
