@@ -8,20 +8,21 @@
 //! certain after a Produce, and what does not, is written down in one place: `answer`.
 //!
 //! Where time goes (perf, 2026-11-27: uncompressed batches of 1 MiB between two brokers on the same two cores): the machine is
-//! busy for 95% of the time, and the brokers take three of four seconds of it. Of kferry's own, 47% are the kernel's copies out
-//! of and into sockets, 25% other work of the kernel for sockets and memory, 12% the checksum of what came, taken block by
-//! block while it is warm (`batch::Summed`); no other function has more than 1%. The calls that receive and send alone take
-//! 1.4 times what a relay takes that moves the same bytes past idle brokers. What the brokers do more for kferry than for a
-//! copier that promises nothing (0.1 CPU-s per GiB each): the commits of the journals, one every 10 ms, and more, smaller
-//! Fetch requests, which leave them more of their caches. That was before frames were read in pieces of 256 KiB, which took
-//! another twentieth of kferry's time away.
+//! busy for 95% of the time, and the brokers take three of four seconds of it. Of kferry's own 0.6 CPU-s per GiB, 56% are the
+//! kernel's copies out of and into sockets, 25% other work of the kernel for sockets and memory, 6% the checksum of what came,
+//! taken block by block while it is warm (`batch::Summed`), and 14% all the rest, of which no function has 1%. A program that
+//! does nothing but read each batch whole from one broker and write it to the other (`broker-relay`) takes as much of the
+//! kernel's time, and that alone is 1.2 to 1.5 times what a relay between idle sockets takes, 1.4 to 1.8 times for the smaller,
+//! compressed batches. What the brokers do more for kferry than for a copier that promises nothing (0.1 CPU-s per GiB each): the
+//! commits of the journals, one every 10 ms, and more, smaller Fetch requests, which leave them more of their caches.
 //!
-//! Of batches of one record, 29% of kferry's time is the kernel's, 12% is the checksum, a fifth goes into reading records and
-//! writing them behind each other, and the rest is spread thin: headers, verdicts, the ledger. One thread does it all, and is
-//! busy for two thirds of the time; the brokers want the rest of both cores, of which a sixth is idle. A second thread for the
-//! sockets and the checksums took a tenth of the time away beside cold brokers, none beside warm ones, and none for large batches
-//! (2026-11-27, five to eight alternating runs each): not worth a second runtime. Neither fewer connections to the target nor
-//! larger Fetch answers change more than the noise.
+//! Of three million batches of one record (0.9 CPU-s), a third of kferry's time is the kernel's, a tenth the checksum, a quarter
+//! goes into reading records and writing them behind each other, and the rest is spread thin: headers, verdicts, the ledger. One
+//! thread does it all, and is busy for two thirds of the time. A joining copier that believes every checksum (`raw-go-join`)
+//! takes as much; its brokers take a tenth less, compile less of themselves meanwhile, and hardly any of the two cores is idle,
+//! where a tenth is beside kferry. A second thread for the sockets and the checksums took a tenth of the time away beside cold
+//! brokers, none beside warm ones, and none for large batches (2026-11-27, five to eight alternating runs each): not worth a
+//! second runtime. Neither fewer connections to the target nor larger Fetch answers change more than the noise.
 
 mod answer;
 mod budget;

@@ -243,7 +243,8 @@ fn quotas_of_both_sides_slow_a_run_down_and_stop_nothing(lab: &Lab<'_>) {
     }
     lab.source.set_quota("consumer_byte_rate", 2e6);
     lab.target.set_quota("producer_byte_rate", 1e6);
-    let (outcome, result) = run_of(lab, &[&topic]).args(["-v", "--memory", "8MiB"]).within(Duration::from_secs(120)).json();
+    let (outcome, result) =
+        run_of(lab, &[&topic]).args(["-v", "--memory", "8MiB"]).within(Duration::from_secs(120)).json();
     let said = outcome.expect_code(0).stderr.clone();
     let seconds = result["seconds"].as_f64().expect("seconds");
     // A rate is taken over two seconds or three, and the first of them are free.
