@@ -83,6 +83,11 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes) as u32
 }
 
+/// The CRC-32C of some bytes followed by `tail`, given their own.
+pub(super) fn append(crc: u32, tail: &[u8]) -> u32 {
+    Tail::of(u32::try_from(tail.len()).unwrap_or(u32::MAX)).carry(crc) ^ crc32c(tail)
+}
+
 /// What a tail of some bytes does to a difference between the CRCs of two heads in front of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Tail(u32);
@@ -98,11 +103,6 @@ impl Tail {
     /// What a CRC becomes when such a tail follows, but for the tail's own CRC: the two are added up.
     pub(super) fn carry(self, crc: u32) -> u32 {
         multiply(crc, self.0)
-    }
-
-    /// The CRC-32C of some bytes followed by `tail`, given their own.
-    pub(super) fn append(crc: u32, tail: &[u8]) -> u32 {
-        Self::of(u32::try_from(tail.len()).unwrap_or(u32::MAX)).carry(crc) ^ crc32c(tail)
     }
 
     /// The CRC-32C of `new` followed by the tail, given `whole`, that of `old` followed by it. `old` and `new` must be of
@@ -145,7 +145,7 @@ mod tests {
             prop_assert_eq!(Tail::of(length).replace_head(whole(&old), &old, &new), whole(&new));
             prop_assert_eq!(crc32c(&old), crc32c::crc32c(&old));
             prop_assert_eq!(crc32c(&tail), crc32c::crc32c(&tail));
-            prop_assert_eq!(Tail::append(crc32c(&new), &tail), whole(&new));
+            prop_assert_eq!(append(crc32c(&new), &tail), whole(&new));
         }
 
         #[test]

@@ -1,7 +1,7 @@
 //! A batch on its way to the target: a header of ours in front of records that are not touched.
 
 use crate::batch::codec::Codec;
-use crate::batch::crc::{Tail, crc32c};
+use crate::batch::crc::{Tail, append, crc32c};
 use crate::batch::header::{Attributes, BatchHeader, CRC_FROM, HEADER_SIZE, LEAST_LENGTH, with_crc};
 use crate::batch::origin::Origin;
 use crate::batch::pieces::RawBatch;
@@ -67,7 +67,7 @@ impl Outgoing {
             records,
         };
         let head = header.encode();
-        header.crc = Tail::append(crc32c(covered(&head)), &body);
+        header.crc = append(crc32c(covered(&head)), &body);
         Self::made(with_crc(head, header.crc), header, body, origin)
     }
 

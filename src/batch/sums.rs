@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::crc::{Tail, crc32c};
+use super::crc::{Tail, append, crc32c};
 
 /// Bytes of a block. What a batch has of the blocks at its ends is read again.
 const BLOCK: usize = 32 << 10;
@@ -67,7 +67,7 @@ impl Summed {
         let tail = behind.checked_mul(BLOCK)?.checked_sub(begin)?;
         let crc = crc32c(part.get(..head)?);
         let crc = blocks.iter().fold(crc, |crc, block| BEHIND.carry(crc) ^ block);
-        Some(Tail::append(crc, part.get(tail..)?))
+        Some(append(crc, part.get(tail..)?))
     }
 }
 

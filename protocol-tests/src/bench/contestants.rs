@@ -57,7 +57,7 @@ pub enum Role {
     Raw,
     /// The limit of the processor time, on a machine of its own.
     Relay,
-    /// The limit of the processor time between brokers, which write what comes from their own memory, and take turns with it.
+    /// The limit of the processor time between brokers, for whoever takes a batch whole before it goes on.
     BrokerRelay,
     /// The limit of the time.
     Brokers,

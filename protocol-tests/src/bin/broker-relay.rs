@@ -1,5 +1,6 @@
 //! What moving batches from one broker to another costs at least: each batch of each partition is read whole, as whoever
-//! wants to know whether it is sound must, and written on unseen. It checks nothing and gives up when anything breaks.
+//! wants to know whether it is sound must, and written on unseen. It checks nothing and gives up when anything breaks. Its few requests are written by hand, so that
+//! no batch is copied or has memory of its own.
 //!
 //!     broker-relay SOURCE TARGET [TOPIC:PARTITION:END ...]        copies partitions from offset 0 up to their ends
 
