@@ -59,8 +59,14 @@ impl Builder {
     /// where they would take more than `share` bytes together with those that are there.
     pub(super) fn append(&mut self, mut records: Records<'_>, share: usize, newest: i64) -> bool {
         let before = (self.len(), self.records, self.timestamps, self.origin.mark());
-        let mut push = |record: Record<'_>| record.timestamp <= newest && self.push(&record, share);
-        let fits = records.all(|record| record.is_ok_and(&mut push));
+        // Without a closure: `all` would move each record from place to place, which is a tenth of the time.
+        let fits = loop {
+            match records.next() {
+                None => break true,
+                Some(Ok(record)) if record.timestamp <= newest && self.push(&record, share) => {}
+                Some(_) => break false,
+            }
+        };
         if !fits {
             let (bytes, records, timestamps, origin) = before;
             self.payload.truncate(bytes);

@@ -263,7 +263,10 @@ fn by_header(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
     match rewrite(header, span, rules) {
         Some(reason) => Verdict::Rewrite(reason),
         // Only here, because `rebuild` may leave the newest record out, and asks the same of what it made.
-        None => rules.refuses_time(header.max_timestamp).map_or(Verdict::Pass, Verdict::Unsupported),
+        None => match rules.refuses_time(header.max_timestamp) {
+            Some(reason) => Verdict::Unsupported(reason),
+            None => Verdict::Pass,
+        },
     }
 }
 

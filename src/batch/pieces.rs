@@ -2,7 +2,7 @@
 
 use crate::batch::codec::Codec;
 use crate::batch::error::{BatchError, BatchErrorKind};
-use crate::batch::header::{BatchHeader, CRC_FROM, HEADER_SIZE, LENGTH_PREFIX};
+use crate::batch::header::{BatchHeader, CRC_FROM, HEADER_SIZE, LENGTH_PREFIX, MAGIC_AT};
 use crate::batch::legacy::MessageSet;
 use crate::batch::sums::Summed;
 use crate::kafka::{Cursor, CursorError, Offset};
@@ -10,9 +10,6 @@ use bytes::{Buf, Bytes};
 
 /// The least a length field can say: the 14 bytes of a message of magic 0 without key and value.
 const LEAST_LENGTH: i32 = 14;
-
-/// Where the magic byte lies, in every format.
-const MAGIC_AT: usize = 16;
 
 /// A record batch of magic 2 as it lies in the log: of the length it says, with a header that makes sense, and with the
 /// CRC that its bytes make. What changed on disk or on the way never becomes one.

@@ -88,6 +88,8 @@ impl<'a> Records<'a> {
         Self { header, cursor: Cursor::new(payload), index: 0, next_delta: 0, done: false }
     }
 
+    // Inlined, so that who does not ask for a field does not pay for it.
+    #[inline(always)]
     fn read(&mut self) -> Result<Record<'a>, CursorError> {
         let at = self.cursor.position();
         let length = self.cursor.varint("record length")?;
@@ -110,29 +112,36 @@ impl<'a> Records<'a> {
         Ok(Record { attributes, offset, timestamp, key, value, headers, content })
     }
 
-    fn end(&mut self) -> Option<BatchErrorKind> {
+    /// What is wrong where a record can't be read: it ends them.
+    #[cold]
+    fn broken(&mut self, index: i32, cause: CursorError) -> BatchError {
         self.done = true;
+        BatchErrorKind::Record { index, cause }.of(self.header.span())
+    }
+
+    /// What is wrong with bytes behind the last record.
+    #[cold]
+    fn trailing(&self) -> BatchError {
         let bytes = self.cursor.remaining();
-        (bytes > 0).then_some(BatchErrorKind::Trailing { bytes, records: self.header.records })
+        BatchErrorKind::Trailing { bytes, records: self.header.records }.of(self.header.span())
     }
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, BatchError>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         if self.done {
             return None;
         }
         if self.index == self.header.records {
-            return self.end().map(|kind| Err(kind.of(self.header.span())));
+            self.done = true;
+            return (!self.cursor.is_empty()).then(|| Err(self.trailing()));
         }
         let index = self.index;
         self.index = index.saturating_add(1);
-        Some(self.read().map_err(|cause| {
-            self.done = true;
-            BatchErrorKind::Record { index, cause }.of(self.header.span())
-        }))
+        Some(self.read().map_err(|cause| self.broken(index, cause)))
     }
 }
 
@@ -145,7 +154,13 @@ impl<'a> Headers<'a> {
     }
 
     /// The headers at `cursor`, which must be as many as the count in front of them says and fill the rest.
-    fn checked(mut cursor: Cursor<'a>) -> Result<Self, CursorError> {
+    #[inline(always)]
+    fn checked(cursor: Cursor<'a>) -> Result<Self, CursorError> {
+        // Most records have none.
+        if cursor.rest() == [0] { Ok(Self::none()) } else { Self::counted(cursor) }
+    }
+
+    fn counted(mut cursor: Cursor<'a>) -> Result<Self, CursorError> {
         let at = cursor.position();
         let count = cursor.varint("header count")?;
         let headers = Self { cursor: cursor.clone() };

@@ -54,6 +54,10 @@ impl Summed {
 
     /// The CRC-32C of `part`, which need not be a slice of these bytes, but is read whole if it is not.
     pub(super) fn crc(&self, part: &[u8]) -> u32 {
+        // No block fits into a tiny batch.
+        if part.len() < BLOCK {
+            return crc32c(part);
+        }
         self.combined(part).unwrap_or_else(|| crc32c(part))
     }
 

@@ -34,10 +34,9 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// A batch of `bytes` that ends at `end`, behind all that were added before.
-    pub(super) fn add(&mut self, end: Offset, bytes: usize, fate: Fate) {
-        let mut volume = Volume::default();
-        volume.add(bytes);
+    /// A batch that ends at `end`, behind all that were added before; or several, of which the last does, if the lane will not
+    /// go back to a place between them.
+    pub(super) fn add(&mut self, end: Offset, volume: Volume, fate: Fate) {
         self.open.push_back(Entry { end, volume, fate });
     }
 
@@ -98,14 +97,14 @@ mod tests {
     #[test]
     fn what_is_read_again_counts_once_and_by_its_last_fate() {
         let mut ledger = Ledger::default();
-        ledger.add(Offset(10), 100, Fate::Passed);
-        ledger.add(Offset(20), 200, Fate::Rewritten(RewriteReason::Join));
-        ledger.add(Offset(30), 300, Fate::Dropped(DropReason::Control));
+        ledger.add(Offset(10), Volume::of(100), Fate::Passed);
+        ledger.add(Offset(20), Volume::of(200), Fate::Rewritten(RewriteReason::Join));
+        ledger.add(Offset(30), Volume::of(300), Fate::Dropped(DropReason::Control));
         ledger.settle(Offset(10));
         ledger.rewind(Offset(15));
-        ledger.add(Offset(20), 200, Fate::Rewritten(RewriteReason::TooLarge));
-        ledger.add(Offset(30), 300, Fate::Rewritten(RewriteReason::Join));
-        ledger.add(Offset(31), 1, Fate::Passed);
+        ledger.add(Offset(20), Volume::of(200), Fate::Rewritten(RewriteReason::TooLarge));
+        ledger.add(Offset(30), Volume::of(300), Fate::Rewritten(RewriteReason::Join));
+        ledger.add(Offset(31), Volume::of(1), Fate::Passed);
         ledger.amend(Offset(30), Some(Fate::Passed));
         ledger.amend(Offset(31), None);
         ledger.settle(Offset(31));
@@ -118,8 +117,8 @@ mod tests {
     #[test]
     fn what_ends_where_the_lane_goes_back_to_is_not_read_again() {
         let mut ledger = Ledger::default();
-        ledger.add(Offset(10), 100, Fate::Passed);
-        ledger.add(Offset(20), 200, Fate::Passed);
+        ledger.add(Offset(10), Volume::of(100), Fate::Passed);
+        ledger.add(Offset(20), Volume::of(200), Fate::Passed);
         ledger.rewind(Offset(10));
         ledger.settle(Offset(20));
         assert_eq!((ledger.tally().passed.batches, ledger.tally().passed.bytes), (1, 100));
@@ -128,9 +127,9 @@ mod tests {
     #[test]
     fn what_became_one_batch_is_one_entry_for_each_fate() {
         let mut ledger = Ledger::default();
-        ledger.add(Offset(10), 1, Fate::Rewritten(RewriteReason::Boundary));
-        (11..21).for_each(|end| ledger.add(Offset(end), 10, Fate::Rewritten(RewriteReason::Join)));
-        (21..26).for_each(|end| ledger.add(Offset(end), 100, Fate::Rewritten(RewriteReason::Join)));
+        ledger.add(Offset(10), Volume::of(1), Fate::Rewritten(RewriteReason::Boundary));
+        (11..21).for_each(|end| ledger.add(Offset(end), Volume::of(10), Fate::Rewritten(RewriteReason::Join)));
+        (21..26).for_each(|end| ledger.add(Offset(end), Volume::of(100), Fate::Rewritten(RewriteReason::Join)));
         ledger.joined(Span::new(5, 20));
         assert_eq!(ledger.open.len(), 2 + 5);
         ledger.joined(Span::new(20, 23));
@@ -146,7 +145,7 @@ mod tests {
     #[test]
     fn what_the_lane_is_not_past_does_not_count() {
         let mut ledger = Ledger::default();
-        ledger.add(Offset(10), 100, Fate::Passed);
+        ledger.add(Offset(10), Volume::of(100), Fate::Passed);
         ledger.settle(Offset(9));
         assert_eq!(ledger.tally(), &Tally::default());
     }

@@ -48,6 +48,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod walk;
 mod writer;
 
 pub use answer::ProduceResult;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::error::LaneProblem;
 use super::ledger::{Fate, Ledger};
 use super::replay::{Replay, Replayed};
-use super::tally::Tally;
+use super::tally::{Tally, Volume};
+use super::walk::Walk;
 use crate::batch::{
-    self, BatchError, BatchErrorKind, Batches, Broken, DropReason, Entry, Judge, Made, MessageSet, Outgoing, Piece,
-    RawBatch, RewriteReason, Rules, Run, Verdict,
+    self, BatchError, BatchErrorKind, Batches, Broken, DropReason, Entry, Made, MessageSet, Outgoing, Piece, RawBatch,
+    RewriteReason, Rules, Verdict,
 };
 use crate::cluster::AbortedTransaction;
 use crate::kafka::{Offset, Span};
@@ -183,7 +184,7 @@ impl Reader {
     ) {
         let before = self.next;
         self.needed = 0;
-        let walk = Walk { judge: Judge::new(aborted), run: Run::of(records.left()), behind: None, out };
+        let walk = Walk::new(aborted, records.left(), out);
         self.walk(walk, records);
         self.close();
         self.count_empty(before, crowded);
@@ -235,7 +236,7 @@ impl Reader {
     /// Takes the tiny batches that can be written behind those that wait, and returns the size of the largest: where there is
     /// one there are thousands, and most are through with this.
     fn tiny(&mut self, walk: &mut Walk<impl FnMut(Outgoing)>, records: &mut Batches) -> usize {
-        let mut largest = 0;
+        let (mut largest, mut joined) = (0, Volume::default());
         while let Some(batch) = records.ahead() {
             let (header, size, span) = (batch.header(), batch.header().size(), batch.header().span());
             let joins = !self.replay.is_active()
@@ -247,8 +248,13 @@ impl Reader {
                 break;
             }
             records.pass_over(size);
-            (largest, walk.behind) = (largest.max(size), Some(span.end));
-            self.went_on(span.end, size, Fate::Rewritten(RewriteReason::Join));
+            joined.add(size);
+            largest = largest.max(size);
+            (walk.behind, self.next) = (Some(span.end), span.end);
+        }
+        if joined.batches > 0 {
+            // They are part of one batch of the run: nothing goes back to a place between them.
+            self.ledger.add(self.next, joined, Fate::Rewritten(RewriteReason::Join));
         }
         largest
     }
@@ -353,7 +359,7 @@ impl Reader {
 
     fn went_on(&mut self, next: Offset, bytes: usize, fate: Fate) {
         self.next = next.min(self.span.end);
-        self.ledger.add(self.next, bytes, fate);
+        self.ledger.add(self.next, Volume::of(bytes), fate);
     }
 
     /// Hands out the batches that wait for neighbours.
@@ -465,28 +471,6 @@ impl Reader {
     /// Whether the last answer brought nothing: such a lane is asked for first next time.
     pub(super) fn is_starved(&self) -> bool {
         self.starved
-    }
-}
-
-/// The way through one Fetch answer.
-struct Walk<F> {
-    judge: Judge,
-    run: Run,
-    /// The offset behind the entry that was walked last.
-    behind: Option<Offset>,
-    out: F,
-}
-
-impl<F> Walk<F> {
-    /// Goes on to the entry at `span`. A log's offsets only grow: an entry whose own do not was damaged, and must not be
-    /// taken for one that lies in front of what was asked for.
-    fn follow(&mut self, span: Span) -> Result<(), BatchError> {
-        if let Some(behind) = self.behind.filter(|behind| span.start < *behind) {
-            // Nothing else that it says about its place is believed.
-            return Err(BatchErrorKind::Order { behind }.at(span.start));
-        }
-        self.behind = Some(span.end);
-        Ok(())
     }
 }
 

@@ -12,6 +12,13 @@ pub struct Volume {
 }
 
 impl Volume {
+    /// One batch of `bytes`.
+    pub fn of(bytes: usize) -> Self {
+        let mut volume = Self::default();
+        volume.add(bytes);
+        volume
+    }
+
     /// Counts what another one counted.
     pub fn merge(&mut self, other: Self) {
         self.batches += other.batches;

@@ -32,8 +32,9 @@ pub enum CursorError {
 /// A position in borrowed bytes.
 #[derive(Clone, Debug)]
 pub struct Cursor<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Bytes there were at first.
+    size: usize,
 }
 
 macro_rules! fixed {
@@ -48,49 +49,55 @@ macro_rules! fixed {
 impl<'a> Cursor<'a> {
     /// A cursor at the first of `bytes`.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { rest: bytes, size: bytes.len() }
     }
 
     /// How many bytes were read so far.
     pub const fn position(&self) -> usize {
-        self.at
+        self.size.saturating_sub(self.rest.len())
     }
 
     /// The bytes that are left.
-    pub fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+    pub const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// How many bytes are left.
-    pub fn remaining(&self) -> usize {
-        self.rest().len()
+    pub const fn remaining(&self) -> usize {
+        self.rest.len()
     }
 
     /// Whether nothing is left.
-    pub fn is_empty(&self) -> bool {
-        self.rest().is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// What is wrong with a field at this place that needs so many bytes. It takes a cursor by value, as `absurd` does: one
+    /// whose address is never taken lives in registers.
+    #[cold]
+    fn short(self, what: &'static str, needed: usize) -> CursorError {
+        CursorError::Short { what, needed, at: self.position(), left: self.remaining() }
+    }
+
+    /// What is wrong with a field at this place that says what can't be.
+    #[cold]
+    fn absurd(self, what: &'static str, value: impl Into<i64>) -> CursorError {
+        CursorError::Absurd { what, value: value.into(), at: self.position() }
     }
 
     /// The next `count` bytes.
+    #[inline]
     pub fn take(&mut self, what: &'static str, count: usize) -> Result<&'a [u8], CursorError> {
-        match self.rest().split_at_checked(count) {
-            Some((head, _)) => {
-                self.at = self.at.saturating_add(count);
-                Ok(head)
-            }
-            None => Err(CursorError::Short { what, needed: count, at: self.at, left: self.remaining() }),
-        }
+        let (head, rest) = self.rest.split_at_checked(count).ok_or_else(|| self.clone().short(what, count))?;
+        self.rest = rest;
+        Ok(head)
     }
 
     /// The next `N` bytes as an array.
     pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], CursorError> {
-        match self.rest().first_chunk::<N>() {
-            Some(chunk) => {
-                self.at = self.at.saturating_add(N);
-                Ok(*chunk)
-            }
-            None => Err(CursorError::Short { what, needed: N, at: self.at, left: self.remaining() }),
-        }
+        let (head, rest) = self.rest.split_first_chunk().ok_or_else(|| self.clone().short(what, N))?;
+        self.rest = rest;
+        Ok(*head)
     }
 
     fixed!(
@@ -124,78 +131,91 @@ impl<'a> Cursor<'a> {
 
     /// A count of things that take at least `least` bytes each: never more than the bytes that are left can hold.
     pub fn count(&mut self, what: &'static str, least: usize) -> Result<usize, CursorError> {
-        let at = self.at;
+        let from = self.clone();
         let value = self.i32(what)?;
         let fits = usize::try_from(value).ok().filter(|count| count.saturating_mul(least.max(1)) <= self.remaining());
-        fits.ok_or(CursorError::Absurd { what, value: i64::from(value), at })
+        fits.ok_or_else(|| from.absurd(what, value))
     }
 
     /// STRING: an INT16 length and as many bytes, which need not be UTF-8.
     pub fn string(&mut self, what: &'static str) -> Result<&'a [u8], CursorError> {
-        let at = self.at;
+        let from = self.clone();
         let length = self.i16(what)?;
         match usize::try_from(length) {
             Ok(length) => self.take(what, length),
-            Err(_) => Err(CursorError::Absurd { what, value: i64::from(length), at }),
+            Err(_) => Err(from.absurd(what, length)),
         }
     }
 
     /// BYTES with an INT32 length; -1 is null.
     pub fn nullable_bytes(&mut self, what: &'static str) -> Result<Option<&'a [u8]>, CursorError> {
-        let at = self.at;
+        let from = self.clone();
         let length = self.i32(what)?;
         match (length, usize::try_from(length)) {
             (-1, _) => Ok(None),
             (_, Ok(length)) => self.take(what, length).map(Some),
-            (_, Err(_)) => Err(CursorError::Absurd { what, value: i64::from(length), at }),
+            (_, Err(_)) => Err(from.absurd(what, length)),
         }
     }
 
     /// UNSIGNED_VARINT of at most `max` bytes: 7 bits a byte, least significant first.
+    #[inline(always)]
     fn unsigned(&mut self, what: &'static str, max: u8) -> Result<u64, CursorError> {
-        let start = self.at;
-        let mut value = 0_u64;
-        for (index, byte) in (0..max).zip(self.rest()) {
-            self.at = self.at.saturating_add(1);
-            let bits = u64::from(byte & 0x7f);
-            value |= bits.checked_shl(u32::from(index).saturating_mul(7)).unwrap_or_default();
-            if byte & 0x80 == 0 {
-                return Ok(value);
+        let (value, rest) = match *self.rest {
+            // Most take one byte or two.
+            [byte, ref rest @ ..] if byte < 0x80 => (u64::from(byte), rest),
+            [low, high, ref rest @ ..] if high < 0x80 => (u64::from(low & 0x7f) | u64::from(high) << 7, rest),
+            _ => self.clone().unsigned_of_many(what, max)?,
+        };
+        self.rest = rest;
+        Ok(value)
+    }
+
+    fn unsigned_of_many(self, what: &'static str, max: u8) -> Result<(u64, &'a [u8]), CursorError> {
+        let (mut value, mut rest) = (0_u64, self.rest);
+        for shift in (0..).step_by(7).take(usize::from(max)) {
+            let Some((&byte, behind)) = rest.split_first() else {
+                return Err(CursorError::Short { what, needed: 1, at: self.size, left: 0 });
+            };
+            rest = behind;
+            value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or_default();
+            if byte < 0x80 {
+                return Ok((value, rest));
             }
         }
-        if self.at.saturating_sub(start) < usize::from(max) {
-            return Err(CursorError::Short { what, needed: 1, at: self.at, left: 0 });
-        }
-        Err(CursorError::Absurd { what, value: value.cast_signed(), at: start })
+        Err(self.absurd(what, value.cast_signed()))
     }
 
     /// UNSIGNED_VARINT of 32 bits, as flexible message versions use it for lengths, counts and tags (KIP-482).
     pub fn unsigned_varint(&mut self, what: &'static str) -> Result<u32, CursorError> {
-        let start = self.at;
+        let from = self.clone();
         let value = self.unsigned(what, 5)?;
-        u32::try_from(value).map_err(|_| CursorError::Absurd { what, value: value.cast_signed(), at: start })
+        u32::try_from(value).map_err(|_| from.absurd(what, value.cast_signed()))
     }
 
     /// VARINT: a zigzag-encoded 32-bit integer in at most five bytes.
+    #[inline]
     pub fn varint(&mut self, what: &'static str) -> Result<i32, CursorError> {
-        let start = self.at;
+        let from = self.clone();
         let value = unzigzag(self.unsigned(what, 5)?);
-        i32::try_from(value).map_err(|_| CursorError::Absurd { what, value, at: start })
+        i32::try_from(value).map_err(|_| from.absurd(what, value))
     }
 
     /// VARLONG: a zigzag-encoded 64-bit integer in at most ten bytes.
+    #[inline]
     pub fn varlong(&mut self, what: &'static str) -> Result<i64, CursorError> {
         Ok(unzigzag(self.unsigned(what, 10)?))
     }
 
     /// Bytes behind a VARINT length; -1 is null.
+    #[inline]
     pub fn varint_bytes(&mut self, what: &'static str) -> Result<Option<&'a [u8]>, CursorError> {
-        let at = self.at;
+        let from = self.clone();
         let length = self.varint(what)?;
         match (length, usize::try_from(length)) {
             (-1, _) => Ok(None),
             (_, Ok(length)) => self.take(what, length).map(Some),
-            (_, Err(_)) => Err(CursorError::Absurd { what, value: i64::from(length), at }),
+            (_, Err(_)) => Err(from.absurd(what, length)),
         }
     }
 }
