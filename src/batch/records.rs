@@ -148,7 +148,7 @@ impl<'a> Iterator for Records<'a> {
 impl std::iter::FusedIterator for Records<'_> {}
 
 impl<'a> Headers<'a> {
-    /// Those of a record that can't have any.
+    /// Those of a record that has none.
     pub(super) const fn none() -> Self {
         Self { cursor: Cursor::new(&[]) }
     }

@@ -143,6 +143,20 @@ mod tests {
     }
 
     #[test]
+    fn several_that_were_added_at_once_count_one_by_one() {
+        let mut ledger = Ledger::default();
+        ledger.add(Offset(10), Volume::of(100), Fate::Rewritten(RewriteReason::Join));
+        ledger.add(Offset(50), Volume { batches: 40, bytes: 4_000 }, Fate::Rewritten(RewriteReason::Join));
+        ledger.add(Offset(60), Volume { batches: 5, bytes: 500 }, Fate::Rewritten(RewriteReason::Join));
+        ledger.joined(Span::new(9, 50));
+        ledger.settle(Offset(50));
+        assert_eq!(ledger.tally().rewritten["join"], Volume { batches: 41, bytes: 4_100 });
+        ledger.rewind(Offset(50));
+        ledger.settle(Offset(60));
+        assert_eq!(ledger.tally().bytes_read(), 4_100, "what was read again is not counted yet");
+    }
+
+    #[test]
     fn what_the_lane_is_not_past_does_not_count() {
         let mut ledger = Ledger::default();
         ledger.add(Offset(10), Volume::of(100), Fate::Passed);

@@ -13,7 +13,8 @@
 //! taken block by block while it is warm (`batch::Summed`), and 14% all the rest, of which no function has 1%. A program that
 //! does nothing but read each batch whole from one broker and write it to the other (`broker-relay`) takes as much of the
 //! kernel's time, and that alone is 1.2 to 1.5 times what a relay between idle sockets takes, 1.4 to 1.8 times for the smaller,
-//! compressed batches. The brokers' own work is the same for both, but for the commits of the journals, one every 10 ms (0.04
+//! compressed batches. The kernel's part and the checksum are 1.5 times all of that relay's already (2026-11-27 and 28): what
+//! kferry could still save is the rest. The brokers' own work is the same for both, but for the commits of the journals, one every 10 ms (0.04
 //! CPU-s per GiB), and for what they compile meanwhile, up to half a second per GiB until they have run for long.
 //!
 //! Of three million batches of one record (0.8 CPU-s), two fifths of kferry's time are the kernel's. Of its own thousand

@@ -267,6 +267,31 @@ mod tests {
     }
 
     #[test]
+    fn a_varint_may_take_more_bytes_than_it_needs() {
+        let read = |bytes: &[u8]| {
+            let mut cursor = Cursor::new(bytes);
+            (cursor.varint("length"), cursor.remaining())
+        };
+        assert_eq!(read(&[3, 9]), (Ok(-2), 1));
+        assert_eq!(read(&[0x83, 0, 9]), (Ok(-2), 1));
+        assert_eq!(read(&[0x83, 0x80, 0x80, 0x80, 0, 9]), (Ok(-2), 1));
+        assert_eq!(read(&[0xff, 0x7f]), (Ok(-8_192), 0));
+    }
+
+    #[test]
+    fn a_varint_that_is_cut_says_so_and_moves_nothing() {
+        for bytes in [&[][..], &[0x80], &[0xff, 0xff], &[0x80; 4]] {
+            let mut cursor = Cursor::new(bytes);
+            let short = CursorError::Short { what: "length", needed: 1, at: bytes.len(), left: 0 };
+            assert_eq!(cursor.varint("length"), Err(short));
+            assert_eq!(cursor.position(), 0);
+        }
+        let absurd = CursorError::Absurd { what: "length", value: i64::from(u32::MAX), at: 1 };
+        let mut cursor = Cursor::new(&[7, 0xfe, 0xff, 0xff, 0xff, 0x1f]);
+        assert_eq!((cursor.u8("first"), cursor.varint("length")), (Ok(7), Err(absurd)));
+    }
+
+    #[test]
     fn a_varint_that_never_ends_is_refused() {
         assert!(Cursor::new(&[0xff; 16]).varint("length").is_err());
         assert!(Cursor::new(&[0xff; 16]).varlong("timestamp").is_err());
