@@ -262,7 +262,8 @@ fn by_header(header: &BatchHeader, span: Span, rules: &Rules) -> Verdict {
     }
     match rewrite(header, span, rules) {
         Some(reason) => Verdict::Rewrite(reason),
-        // Only here, because `rebuild` may leave the newest record out, and asks the same of what it made.
+        // Only here, because `rebuild` may leave the newest record out, and asks the same of what it made. Not by `map_or`: what
+        // that puts together and moves as a whole makes the processor wait, for each tiny batch.
         None => match rules.refuses_time(header.max_timestamp) {
             Some(reason) => Verdict::Unsupported(reason),
             None => Verdict::Pass,
