@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol_tests::bench::peers::{self, Job};
+use protocol_tests::bench::peers::{self, Job, Raw};
 use protocol_tests::broker;
 use protocol_tests::lab::hand::Writing;
 use protocol_tests::lab::park::{Broker, JavaSlot};
@@ -94,17 +94,17 @@ fn franz_go_copies(pair: &Pair) {
 }
 
 /// Each codec in batches of the usual size, and uncompressed ones of one record, by the raw copier.
-fn raw_go_copies(pair: &Pair, join: bool) {
+fn raw_go_copies(pair: &Pair, how: Raw) {
     let mut topics: Vec<Topic> =
         Codec::ALL.map(|codec| pair.topic("raw", Writing { codec, ..Writing::default() })).into();
     topics.push(pair.topic("tiny", Writing { batch_size: 1, ..Writing::default() }));
     let [source, target] = [&pair.source, &pair.target].map(Site::bootstrap);
     let names: Vec<&str> = topics.iter().map(|topic| topic.name.as_str()).collect();
-    run(peers::raw_go(Job { source: &source, target: &target, topics: &names, codec: Codec::None }, join));
+    run(peers::raw_go(Job { source: &source, target: &target, topics: &names, codec: Codec::None }, how));
     topics.iter().for_each(|topic| pair.assert_copied(topic));
     let tiny = pair.source.stored(&topics[5], 0, 0).len();
     let copied = pair.target.stored(&topics[5], 0, 0).len();
-    assert_eq!(copied < tiny, join, "{tiny} bytes became {copied}");
+    assert_eq!(copied < tiny, how == Raw::Joining, "{tiny} bytes became {copied}");
 }
 
 /// Kills what it holds when the test is over.
@@ -145,8 +145,8 @@ fn the_franz_go_copier_copies_every_record_between_embedded_brokers() {
 #[test]
 #[ignore = "needs Go"]
 fn the_raw_copier_copies_every_record_between_embedded_brokers() {
-    for join in [false, true] {
-        raw_go_copies(&Pair::start(EMBEDDED), join);
+    for how in [Raw::Plain, Raw::Joining, Raw::Journaling] {
+        raw_go_copies(&Pair::start(EMBEDDED), how);
     }
 }
 
@@ -156,8 +156,9 @@ fn every_peer_copies_every_record_between_real_brokers() {
     let folder = tempfile::tempdir().expect("a folder");
     let pair = Pair::start(REAL);
     franz_go_copies(&pair);
-    raw_go_copies(&pair, false);
-    raw_go_copies(&pair, true);
+    for how in [Raw::Plain, Raw::Joining, Raw::Journaling] {
+        raw_go_copies(&pair, how);
+    }
     mirror_maker_copies(&pair, folder.path());
 }
 
@@ -168,7 +169,7 @@ fn a_copier_that_can_not_copy_says_so() {
     let topic = pair.source.new_topic("absent", 1, &[]);
     let [source, target] = [&pair.source, &pair.target].map(Site::bootstrap);
     let job = Job { source: &source, target: &target, topics: &[&topic.name], codec: Codec::None };
-    let output = peers::raw_go(job, false).expect("a built copier").output().expect("a copier that starts");
+    let output = peers::raw_go(job, Raw::Plain).expect("a built copier").output().expect("a copier that starts");
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.starts_with(&format!("raw-go: metadata of {target}: {}", topic.name)), "{said}");

@@ -313,7 +313,7 @@ impl Engine {
                     Action::Finish(end) => {
                         self.slots[lane].end = Some(Box::new(end));
                         self.live -= 1;
-                        self.checkpoints.want(lane);
+                        self.checkpoints.ended(lane);
                     }
                 }
             }

@@ -67,6 +67,9 @@ struct Document {
 /// ones around them.
 pub fn encode(checkpoint: &Checkpoint) -> String {
     let mut document = Document::from(checkpoint);
+    if checkpoint.places.is_empty() {
+        return text(&document);
+    }
     let bare = text(&document).chars().count() + r#","places":"""#.len();
     let room = CHARACTERS.saturating_sub(bare) / 4 * 3;
     let mut every = 1;

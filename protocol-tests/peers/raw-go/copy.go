@@ -33,7 +33,7 @@ type entry struct {
 type sent struct{ last []byte }
 
 // copyShare copies partitions of one route: one goroutine fetches, one produces, one reads what the target answers.
-func copyShare(way route, partitions []*partition, join bool) error {
+func copyShare(way route, partitions []*partition, join bool, notes *journal) error {
 	source, err := dial(way.source)
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func copyShare(way route, partitions []*partition, join bool) error {
 	}()
 	go func() {
 		defer close(waiting)
-		results <- produceAll(target, fetched, waiting, free, join)
+		results <- produceAll(target, fetched, waiting, free, join, notes)
 	}()
 	go func() { results <- acknowledge(target, waiting, free) }()
 	for range cap(results) {
@@ -187,8 +187,13 @@ func turned(partitions []*partition, logs []log) []*partition {
 	return append(first, last...)
 }
 
-func produceAll(target *conn, fetched <-chan frame, waiting chan<- sent, free chan<- []byte, join bool) error {
+func produceAll(target *conn, fetched <-chan frame, waiting chan<- sent, free chan<- []byte, join bool, notes *journal) error {
 	for frame := range fetched {
+		if notes != nil && len(frame.logs) > 0 {
+			if err := notes.note(frame.logs); err != nil {
+				return err
+			}
+		}
 		requests, err := packed(frame.logs, join)
 		if err != nil {
 			return err

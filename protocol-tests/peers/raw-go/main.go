@@ -1,7 +1,8 @@
 // A simple raw copier: batches are fetched and produced as they are, with a new header, by a few pairs of connections.
 //
 // It copies every partition of the topics from its log start to the log end seen at the beginning. Nothing is repeated:
-// the first error ends it. With --join, rows of uncompressed batches become batches of up to 512 KiB.
+// the first error ends it. With --join, rows of uncompressed batches become batches of up to 512 KiB. With --journal, what is
+// produced next is noted on the target first.
 package main
 
 import (
@@ -23,7 +24,7 @@ type options struct {
 	source, target string
 	topics         []string
 	pairs          int
-	join           bool
+	join, journal  bool
 }
 
 // partition is one log on its way; its worker alone changes it.
@@ -45,6 +46,7 @@ func main() {
 	topics := flag.String("topics", "", "topics, separated by commas; the target must have them")
 	flag.IntVar(&o.pairs, "connections", 3, "connections to each broker")
 	flag.BoolVar(&o.join, "join", false, "join rows of uncompressed batches")
+	flag.BoolVar(&o.journal, "journal", false, "note on the target what is produced next")
 	flag.Parse()
 	o.topics = strings.Split(*topics, ",")
 	began := time.Now()
@@ -77,6 +79,13 @@ func run(o options) error {
 		way := route{source, target}
 		routes[way] = append(routes[way], &partition{topic: place.topic, index: place.index})
 	}
+	var notes *journal
+	if o.journal {
+		if notes, err = openJournal(o.target); err != nil {
+			return fmt.Errorf("journal: %w", err)
+		}
+		defer notes.coordinator.socket.Close()
+	}
 	var group sync.WaitGroup
 	failed := make(chan error, 1)
 	for way, partitions := range routes {
@@ -86,7 +95,7 @@ func run(o options) error {
 		}
 		for _, share := range shares(partitions, o.pairs) {
 			group.Go(func() {
-				if err := copyShare(way, share, o.join); err != nil {
+				if err := copyShare(way, share, o.join, notes); err != nil {
 					select {
 					case failed <- err:
 					default:

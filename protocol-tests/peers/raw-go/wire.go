@@ -11,10 +11,12 @@ import (
 
 // API keys and the versions spoken: the last ones before tagged fields, which every broker since 2.3 knows.
 const (
-	produceKey, produceVersion         = 0, 7
-	fetchKey, fetchVersion             = 1, 11
-	listOffsetsKey, listOffsetsVersion = 2, 1
-	metadataKey, metadataVersion       = 3, 4
+	produceKey, produceVersion                 = 0, 7
+	fetchKey, fetchVersion                     = 1, 11
+	listOffsetsKey, listOffsetsVersion         = 2, 1
+	metadataKey, metadataVersion               = 3, 4
+	offsetCommitKey, offsetCommitVersion       = 8, 2
+	findCoordinatorKey, findCoordinatorVersion = 10, 0
 )
 
 // The longest that a connection may stand still.

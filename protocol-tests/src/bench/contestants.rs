@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::latency;
-use super::peers::{self, Job};
+use super::peers::{self, Job, Raw};
 use super::sets::Set;
 
 /// kcat needs two processes per partition, others a thread; more of them than this measure the machine's scheduler.
@@ -93,8 +93,9 @@ pub fn all() -> Vec<Contestant> {
         process("kcat", Role::Peer, kcat),
         process("franz-go", Role::Peer, |round| with_job(round, peers::franz_go)),
         Contestant { ends: false, ..process("mirror-maker", Role::Peer, mirror_maker) },
-        process("raw-go", Role::Raw, |round| with_job(round, |job| peers::raw_go(job, false))),
-        process("raw-go-join", Role::Raw, |round| with_job(round, |job| peers::raw_go(job, true))),
+        process("raw-go", Role::Raw, |round| with_job(round, |job| peers::raw_go(job, Raw::Plain))),
+        process("raw-go-join", Role::Raw, |round| with_job(round, |job| peers::raw_go(job, Raw::Joining))),
+        process("raw-go-journal", Role::Raw, |round| with_job(round, |job| peers::raw_go(job, Raw::Journaling))),
     ]
 }
 

@@ -25,7 +25,8 @@ pub struct Options {
     /// How many batches of one record tiny holds
     #[arg(long, default_value_t = 400_000)]
     pub batches: u64,
-    /// Who takes part: kferry, relay, broker-relay, limits, kcat, franz-go, raw-go, raw-go-join, mirror-maker
+    /// Who takes part: kferry, relay, broker-relay, limits, kcat, franz-go, raw-go, raw-go-join, mirror-maker,
+    /// and raw-go-journal
     #[arg(
         long = "with",
         value_delimiter = ',',

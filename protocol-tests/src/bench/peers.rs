@@ -23,6 +23,17 @@ pub struct Job<'a> {
     pub codec: Codec,
 }
 
+/// What the raw copier does with batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raw {
+    /// Moves them as they are.
+    Plain,
+    /// Makes large ones of rows of tiny ones.
+    Joining,
+    /// Notes on the target what it is about to write, and waits until that is stored.
+    Journaling,
+}
+
 /// The copier that uses franz-go. It ends by itself, with 0 when all is copied, and says one line on stderr.
 ///
 /// # Errors
@@ -33,14 +44,17 @@ pub fn franz_go(job: Job<'_>) -> Result<Command, String> {
     Ok(command)
 }
 
-/// The copier that moves batches as they are, and with `join` makes large ones of tiny ones. It ends by itself, with 0 when
-/// all is copied, and says one line on stderr.
+/// The copier of raw batches. It ends by itself, with 0 when all is copied, and says one line on stderr.
 ///
 /// # Errors
 /// What Go said, when it can't be run or can't build it.
-pub fn raw_go(job: Job<'_>, join: bool) -> Result<Command, String> {
+pub fn raw_go(job: Job<'_>, how: Raw) -> Result<Command, String> {
     let mut command = copier("raw-go", job)?;
-    command.args(join.then_some("--join"));
+    match how {
+        Raw::Plain => &mut command,
+        Raw::Joining => command.arg("--join"),
+        Raw::Journaling => command.arg("--journal"),
+    };
     Ok(command)
 }
 

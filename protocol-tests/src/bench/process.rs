@@ -73,7 +73,7 @@ pub fn run(mut command: Command, terms: &Terms<'_>, mut look: impl FnMut() -> bo
             kill(&family(pid));
         }
         // Of many partitions a look takes long: it must not keep the target busy.
-        match told.recv_timeout(LOOK.max(begun.elapsed() * 3)) {
+        match told.recv_timeout(LOOK.max(begun.elapsed() * 10)) {
             Ok(end) => break end,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(format!("{program}: nobody waits for it")),

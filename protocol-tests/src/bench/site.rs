@@ -56,10 +56,17 @@ impl Site {
         }
     }
 
+    /// Where its logs are; `None` of an embedded one, which has no files.
+    pub fn logs(&self) -> Option<PathBuf> {
+        match &self.kind {
+            Kind::Real(cluster) => Some(cluster.data(0)),
+            Kind::Embedded(_) => None,
+        }
+    }
+
     /// Waits until what was deleted is off the disk and what was written is on it.
     pub fn settle(&self) {
-        let Kind::Real(cluster) = &self.kind else { return };
-        let data: PathBuf = cluster.data(0);
+        let Some(data) = self.logs() else { return };
         let deleted = || {
             let names = fs::read_dir(&data).into_iter().flatten().flatten().map(|entry| entry.file_name());
             names.filter(|name| name.to_string_lossy().ends_with("-delete")).count()

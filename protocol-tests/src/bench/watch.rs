@@ -1,7 +1,9 @@
 //! Waits for the records of a set on the target.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::fs;
+use std::path::Path;
+use std::time::{Instant, SystemTime};
 
 use super::admin::Admin;
 use super::process::now;
@@ -58,5 +60,49 @@ impl Watch {
             self.last = Some(now);
         }
         self.last.is_some()
+    }
+
+    /// Takes the times at which the target's log files, of partitions in `folder`, were last written, where they tell more
+    /// than the looks: the last write is the end; where each partition is written once the first is the beginning.
+    pub fn refine(&mut self, folder: &Path, set: &Set) {
+        let partitions = set.ends().filter_map(|(topic, partition, _)| {
+            Some(folder.join(format!("{}-{partition}", set.topics.get(topic)?.name)))
+        });
+        let written: Vec<Instant> = partitions.flat_map(|partition| writes(&partition)).collect();
+        let earliest = written.iter().min().copied();
+        self.first = self.first.map(|seen| earliest.map_or(seen, |earliest| seen.min(earliest)));
+        self.last = self.last.map(|seen| written.iter().max().map_or(seen, |latest| seen.min(*latest)));
+    }
+}
+
+/// When each log file of a partition that holds records was last written.
+#[allow(clippy::disallowed_methods, reason = "files know the time of the day")]
+fn writes(partition: &Path) -> Vec<Instant> {
+    let files = fs::read_dir(partition).into_iter().flatten().flatten();
+    let logs = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "log"));
+    let filled = logs.filter_map(|file| file.metadata().ok()).filter(|file| file.len() > 0);
+    let ago = |time: SystemTime| SystemTime::now().duration_since(time).ok();
+    filled.filter_map(|file| now().checked_sub(ago(file.modified().ok()?)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_log_that_is_empty_says_nothing_and_one_that_was_written_says_when() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        file("00000000000000000000.log", b"");
+        file("00000000000000000000.index", b"index");
+        assert!(writes(folder.path()).is_empty() && writes(&folder.path().join("none")).is_empty());
+        let before = now();
+        sleep(Duration::from_millis(50));
+        file("00000000000000000000.log", b"records");
+        let written = writes(folder.path());
+        assert!(matches!(written[..], [time] if time > before && time <= now()), "{before:?} {written:?}");
     }
 }

@@ -27,7 +27,9 @@ const REFRESH: Duration = Duration::from_secs(30 * 60);
 pub(super) struct Checkpoints {
     books: Books,
     wanted: BTreeSet<usize>,
-    /// Lanes that wait for their first journal: the rate does not hold them up.
+    /// Lanes that have ended: nothing waits for their last checkpoint but the end of the copy.
+    ended: BTreeSet<usize>,
+    /// Lanes that had their first journal: for those without one the rate does not count.
     begun: BTreeSet<usize>,
     under_way: bool,
     pace: Pace,
@@ -43,6 +45,7 @@ impl Checkpoints {
         Self {
             books,
             wanted: BTreeSet::new(),
+            ended: BTreeSet::new(),
             begun: BTreeSet::new(),
             under_way: false,
             pace: Pace::new(Some(RATE)),
@@ -63,6 +66,11 @@ impl Checkpoints {
         self.wanted.insert(lane);
     }
 
+    /// The lane's last checkpoint is to be stored some time: in front of a journal it would keep batches waiting.
+    pub(super) fn ended(&mut self, lane: usize) {
+        self.ended.insert(lane);
+    }
+
     /// Whether records may be sent.
     pub(super) fn may_write(&self) -> bool {
         self.books.store.may_write()
@@ -75,7 +83,8 @@ impl Checkpoints {
 
     /// Whether nothing waits to be stored.
     pub(super) fn are_done(&self) -> bool {
-        !self.under_way && (self.wanted.is_empty() || self.failure.is_some())
+        let none = self.wanted.is_empty() && self.ended.is_empty();
+        !self.under_way && (none || self.failure.is_some())
     }
 
     /// When there is something to do without anything else happening.
@@ -97,10 +106,15 @@ impl Engine {
         if checkpoints.under_way || checkpoints.failure.is_some() || self.tails.are_looking() {
             return;
         }
-        if now >= checkpoints.progress_at {
+        let ends = self.live == 0 || self.deadline.is_some();
+        let is_time = now >= checkpoints.progress_at;
+        if is_time {
             checkpoints.progress_at = now + EVERY;
             let moved = self.slots.iter().enumerate().filter(|(_, slot)| slot.stored != slot.standing());
             checkpoints.wanted.extend(moved.map(|(lane, _)| lane));
+        }
+        if is_time || ends {
+            checkpoints.wanted.append(&mut checkpoints.ended);
         }
         let mut entries = Vec::new();
         if now >= checkpoints.refresh_at {
@@ -113,9 +127,7 @@ impl Engine {
             return;
         }
         // The end must not wait, and neither must a lane's first journal.
-        let exempt = self.live == 0
-            || self.deadline.is_some()
-            || checkpoints.wanted.iter().any(|lane| !checkpoints.begun.contains(lane));
+        let exempt = ends || checkpoints.wanted.iter().any(|lane| !checkpoints.begun.contains(lane));
         checkpoints.paused_until = checkpoints.pace.wait(now).filter(|_| !exempt);
         if checkpoints.paused_until.is_some() {
             return;
