@@ -145,7 +145,7 @@ fn the_franz_go_copier_copies_every_record_between_embedded_brokers() {
 #[test]
 #[ignore = "needs Go"]
 fn the_raw_copier_copies_every_record_between_embedded_brokers() {
-    for how in [Raw::Plain, Raw::Joining, Raw::Journaling] {
+    for how in Raw::ALL {
         raw_go_copies(&Pair::start(EMBEDDED), how);
     }
 }
@@ -156,7 +156,7 @@ fn every_peer_copies_every_record_between_real_brokers() {
     let folder = tempfile::tempdir().expect("a folder");
     let pair = Pair::start(REAL);
     franz_go_copies(&pair);
-    for how in [Raw::Plain, Raw::Joining, Raw::Journaling] {
+    for how in Raw::ALL {
         raw_go_copies(&pair, how);
     }
     mirror_maker_copies(&pair, folder.path());

@@ -34,6 +34,11 @@ pub enum Raw {
     Journaling,
 }
 
+impl Raw {
+    /// Each way.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Joining, Self::Journaling];
+}
+
 /// The copier that uses franz-go. It ends by itself, with 0 when all is copied, and says one line on stderr.
 ///
 /// # Errors

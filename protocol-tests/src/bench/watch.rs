@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::admin::Admin;
 use super::process::now;
@@ -76,13 +76,11 @@ impl Watch {
 }
 
 /// When each log file of a partition that holds records was last written.
-#[allow(clippy::disallowed_methods, reason = "files know the time of the day")]
 fn writes(partition: &Path) -> Vec<Instant> {
     let files = fs::read_dir(partition).into_iter().flatten().flatten();
     let logs = files.filter(|file| file.path().extension().is_some_and(|extension| extension == "log"));
     let filled = logs.filter_map(|file| file.metadata().ok()).filter(|file| file.len() > 0);
-    let ago = |time: SystemTime| SystemTime::now().duration_since(time).ok();
-    filled.filter_map(|file| now().checked_sub(ago(file.modified().ok()?)?)).collect()
+    filled.filter_map(|file| now().checked_sub(file.modified().ok()?.elapsed().ok()?)).collect()
 }
 
 #[cfg(test)]
