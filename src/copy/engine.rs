@@ -21,7 +21,7 @@ use super::requests::Done;
 use super::routes::{Place, Routes};
 use super::tally::Tally;
 use crate::cluster::Cluster;
-use crate::kafka::{BrokerId, Offset, TopicPartition};
+use crate::kafka::{BrokerId, Offset, Span, TopicPartition};
 use crate::state::{Checkpoint, Store, StoreError};
 
 mod checkpoints;
@@ -159,6 +159,8 @@ impl Engine {
     pub fn new(source: Cluster, target: Cluster, limits: Limits, books: Books, lanes: Vec<LaneSetup>) -> Self {
         let count = lanes.len();
         let pace = Pace::new(limits.rate);
+        let left = |setup: &LaneSetup| Span { start: setup.checkpoint.next, end: setup.checkpoint.span.end }.len();
+        let routes = Routes::new(&lanes.iter().map(left).collect::<Vec<i64>>());
         Self {
             connections: (connections(source.round_trip(), count), connections(target.round_trip(), count)),
             source,
@@ -166,8 +168,8 @@ impl Engine {
             slots: lanes.into_iter().map(Slot::new).collect(),
             ready: (0..count).collect(),
             timers: BTreeSet::new(),
-            source_routes: Routes::new(count),
-            target_routes: Routes::new(count),
+            source_routes: routes.clone(),
+            target_routes: routes,
             asks: BTreeMap::new(),
             asked_last: None,
             links: BTreeMap::new(),

@@ -42,7 +42,7 @@ impl LinkKey {
     /// The connection of a lane, one of so many to each broker. Lanes that are not well have one more for themselves: an
     /// answer waits for its slowest partition.
     pub(super) fn new(place: Place, connections: usize, well: bool) -> Self {
-        let index = if well { place.ordinal % connections } else { connections };
+        let index = if well { place.turn % connections } else { connections };
         Self { broker: place.broker, index: u16::try_from(index).unwrap_or(u16::MAX) }
     }
 }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn lanes_that_are_not_well_keep_to_themselves() {
-        let key = |ordinal, well| LinkKey::new(Place { broker: BrokerId(1), ordinal }, 3, well).index;
+        let key = |turn, well| LinkKey::new(Place { broker: BrokerId(1), turn }, 3, well).index;
         assert_eq!([key(0, true), key(1, true), key(5, true), key(3, true)], [0, 1, 2, 0]);
         assert_eq!([key(0, false), key(1, false)], [3, 3]);
     }

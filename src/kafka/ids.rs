@@ -144,7 +144,7 @@ impl TopicId {
 
 impl fmt::Display for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
@@ -304,6 +304,14 @@ mod tests {
         assert_eq!(Sequence(i32::MAX - 1).plus(1), Sequence(i32::MAX));
         assert_eq!(Sequence(i32::MAX).plus(1), Sequence(0));
         assert_eq!(Sequence(i32::MAX).plus(3), Sequence(2));
+    }
+
+    #[test]
+    fn a_topic_id_is_shown_with_all_its_digits() {
+        let mut bytes = [0; 16];
+        (bytes[1], bytes[15]) = (0xa1, 0x05);
+        assert_eq!(TopicId(bytes).to_string(), "00a10000000000000000000000000005");
+        assert_eq!(TopicId([0xff; 16]).to_string(), "f".repeat(32));
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! What the benchmark asks of a cluster of one node, many topics at a time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kafka_protocol::error::ParseResponseErrorCode;
-use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequest;
@@ -16,7 +20,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::lab::probe::{Client, Probe, versions};
 use crate::lab::wait;
 
-use super::sets::{Set, Topic};
+use super::sets::{MANY, Set, Topic};
 
 /// How long a broker may take for what it has promised.
 const SETTLE: Duration = Duration::from_secs(120);
@@ -58,6 +62,7 @@ impl Admin {
                     .with_name(name(&topic.name))
                     .with_num_partitions(topic.batches.len() as i32)
                     .with_replication_factor(1)
+                    .with_configs(if set.topics.len() < MANY { Vec::new() } else { vec![small_index()] })
             });
             let request = CreateTopicsRequest::default().with_timeout_ms(30_000).with_topics(wanted.collect());
             for topic in self.probe.call(versions::CREATE_TOPICS, &request)?.topics {
@@ -92,6 +97,31 @@ impl Admin {
             0 => Ok(()),
             left => Err(format!("{left} topics are still there")),
         })
+    }
+
+    /// Whether there are these topics and no others.
+    ///
+    /// # Errors
+    /// When the broker doesn't answer.
+    pub fn has(&mut self, set: &Set) -> Result<bool, String> {
+        let wanted: BTreeSet<TopicName> = set.topics.iter().map(|topic| name(&topic.name)).collect();
+        Ok(self.topics()?.into_iter().collect::<BTreeSet<_>>() == wanted)
+    }
+
+    /// Deletes the records of a set's topics, which stay; their offsets go on from where they were.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn empty(&mut self, set: &Set) -> Result<(), String> {
+        let all = |index| DeleteRecordsPartition::default().with_partition_index(index).with_offset(-1);
+        let topics = set.topics.iter().map(|topic| {
+            let partitions = (0..topic.batches.len() as i32).map(all).collect();
+            DeleteRecordsTopic::default().with_name(name(&topic.name)).with_partitions(partitions)
+        });
+        let request = DeleteRecordsRequest::default().with_timeout_ms(30_000).with_topics(topics.collect());
+        let answer = self.probe.call(versions::DELETE_RECORDS, &request)?;
+        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        partitions.try_for_each(|partition| accept("DeleteRecords", partition.error_code))
     }
 
     fn topics(&mut self) -> Result<Vec<TopicName>, String> {
@@ -199,6 +229,14 @@ fn start_of(set: &Set, most: usize, metadata: &str) -> Vec<OffsetCommitRequestTo
         OffsetCommitRequestTopic::default().with_name(name(&topic.name)).with_partitions(partitions)
     });
     topics.collect()
+}
+
+/// Brokers map two index files of 10 MiB for each log. A disk that reads 8 MiB ahead, as some do, fills the memory with those
+/// of a few thousand logs.
+fn small_index() -> CreatableTopicConfig {
+    CreatableTopicConfig::default()
+        .with_name(StrBytes::from_static_str("segment.index.bytes"))
+        .with_value(Some(StrBytes::from_static_str("65536")))
 }
 
 fn chunks(topics: &[Topic]) -> impl Iterator<Item = &[Topic]> {

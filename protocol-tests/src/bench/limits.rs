@@ -158,8 +158,18 @@ mod tests {
         play(&source, &target, &set, &load).unwrap();
         assert!(watch.look() && watch.first.is_some() && watch.last.is_some());
         let mut admin = Admin::connect(&target).unwrap();
-        assert_eq!(admin.ends(&set).unwrap().sum, i64::try_from(load.records).unwrap());
+        let records = i64::try_from(load.records).unwrap();
+        assert_eq!((watch.arrived().unwrap(), admin.ends(&set).unwrap().sum), (records, records));
+        assert!(admin.has(&set).unwrap());
+        admin.empty(&set).unwrap();
+        assert!(drain(&target, &set).is_err(), "what was deleted was read");
+        let mut again = Watch::over(&target, &set).unwrap();
+        assert!(!again.look() && again.first.is_none(), "of what was there before nothing counts");
+        load.send(&target).unwrap();
+        assert!(again.look() && again.first.is_some() && again.arrived().unwrap() == records);
+        assert_eq!(admin.ends(&set).unwrap().sum, 2 * records, "the topics are the same ones");
         admin.delete_all().unwrap();
+        assert!(!admin.has(&set).unwrap());
         assert!(drain(&target, &set).is_err(), "a set that is gone was read");
     }
 }

@@ -15,7 +15,7 @@ use super::load::Load;
 use super::options::Options;
 use super::process::{self, Taken, Terms};
 use super::record::{Extent, Machine, Record, Run, version};
-use super::sets::{Scale, Set};
+use super::sets::{MANY, Scale, Set};
 use super::site::{On, Site};
 use super::table;
 use super::watch::Watch;
@@ -23,9 +23,6 @@ use super::wires::Wires;
 
 /// How long each contestant warms the brokers up: the slow ones would otherwise take half an hour.
 const WARM_UP: Duration = Duration::from_secs(60);
-
-/// So many topics take longer to make than to fill: to warm up, their records are written behind the others.
-const MANY: usize = 100;
 
 /// Groups of the set `wide`.
 const WIDE: usize = 10_000;
@@ -255,9 +252,7 @@ impl Stage {
         }
         for turn in 0..if cold { options.warm_up } else { 1 } {
             eprintln!("{}: warming up, {}", filled.set.name, turn + 1);
-            if turn == 0 || filled.set.topics.len() < MANY {
-                self.prepare(filled, true)?;
-            }
+            self.prepare(filled, true)?;
             limits::play(&self.source.address, &self.target.address, &filled.set, &filled.load)?;
             for (contestant, spent) in spent.iter_mut().filter(|(_, spent)| *spent < WARM_UP) {
                 let begun = process::now();
@@ -271,10 +266,14 @@ impl Stage {
     /// Makes the target as it was in the beginning.
     fn prepare(&mut self, filled: &Filled, topics: bool) -> Result<(), String> {
         let mut target = Admin::connect(&self.target.address)?;
-        target.delete_all()?;
         target.forget(&filled.set.group());
-        if topics {
-            target.create(&filled.set)?;
+        if filled.set.topics.len() >= MANY && target.has(&filled.set)? {
+            target.empty(&filled.set)?;
+        } else {
+            target.delete_all()?;
+            if topics {
+                target.create(&filled.set)?;
+            }
         }
         self.target.settle();
         self.source.counts()?;
@@ -356,13 +355,13 @@ impl Stage {
         let mut watch = Watch::over(&self.target.address, &filled.set)?;
         let taken = process::run(command, &self.terms(contestant.ends), || watch.look())?;
         if let Some(folder) = self.target.logs() {
-            watch.refine(&folder, &filled.set);
+            watch.refine(&folder);
         }
         let mut run = took(begun, &taken, watch.first.zip(watch.last));
         let expected = i64::try_from(filled.load.records).unwrap_or(i64::MAX);
-        let sum = Admin::connect(&self.target.address)?.ends(&filled.set)?.sum;
-        if sum != expected && run.failure.is_none() {
-            run.failure = Some(format!("{sum} records are on the target, not {expected}"));
+        let arrived = watch.arrived()?;
+        if arrived != expected && run.failure.is_none() {
+            run.failure = Some(format!("{arrived} records are on the target, not {expected}"));
         }
         Ok(run)
     }

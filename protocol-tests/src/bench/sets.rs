@@ -7,6 +7,9 @@ const VALUE: usize = 1024;
 /// Records of a full batch: with their own overhead a little less than the brokers' default limit of 1 MiB.
 const FULL: usize = 1000;
 
+/// So many topics take longer to make than to fill: they are made once, and emptied before each run.
+pub const MANY: usize = 100;
+
 /// A data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Set {

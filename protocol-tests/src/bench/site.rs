@@ -40,11 +40,12 @@ impl Site {
     pub fn start(on: On, release: Version, host: &str) -> Result<Self, String> {
         match on {
             On::Real => {
-                // What a set holds stays until its topics are deleted, and is then gone at once: the next run must not
-                // pay for it.
+                // What a set holds stays until its topics are deleted, and is then gone at once; what is only emptied
+                // stays on the disk: the next run must not pay for it.
                 let spec = Spec { host: host.to_owned(), ..Spec::single(release) }
                     .serving()
                     .with("log.retention.ms", "-1")
+                    .with("log.retention.check.interval.ms", "86400000")
                     .with("log.segment.delete.delay.ms", "0");
                 let cluster = Cluster::start(spec)?;
                 Ok(Self { address: cluster.address(0), kind: Kind::Real(Box::new(cluster)) })

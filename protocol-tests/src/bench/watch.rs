@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,25 +12,35 @@ use super::sets::Set;
 
 /// Looks at the target's log ends. A partition that is complete is not asked again: of thousands of partitions each look
 /// keeps the broker busy for a while.
-pub struct Watch {
+pub struct Watch<'a> {
     target: Admin,
-    /// What is not complete: the expected ends.
-    open: BTreeMap<(String, i32), i64>,
+    set: &'a Set,
+    /// What is not complete: where each log ended in the beginning, and where it has to.
+    open: BTreeMap<(String, i32), Range<i64>>,
+    /// The sum of the ends in the beginning.
+    begun: i64,
     /// When the first record was seen.
     pub first: Option<Instant>,
     /// When the last one was.
     pub last: Option<Instant>,
 }
 
-impl Watch {
-    /// A watch over an empty target that is to get all of `set`.
+impl<'a> Watch<'a> {
+    /// A watch over a target that is to get all of `set` behind what is there.
     ///
     /// # Errors
     /// When the target can't be reached.
-    pub fn over(target: &str, set: &Set) -> Result<Self, String> {
+    pub fn over(target: &str, set: &'a Set) -> Result<Self, String> {
+        let mut target = Admin::connect(target)?;
         let name = |topic: usize| set.topics.get(topic).map_or_else(String::new, |topic| topic.name.clone());
-        let open = set.ends().map(|(topic, partition, end)| ((name(topic), partition), end)).collect();
-        Ok(Self { target: Admin::connect(target)?, open, first: None, last: None })
+        let awaited = set.ends().map(|(topic, partition, count)| ((name(topic), partition), 0..count));
+        let mut watch =
+            Self { open: awaited.collect(), begun: target.ends(set)?.sum, target, set, first: None, last: None };
+        for (topic, partition, end) in watch.target.ends_of(&places(&watch.open))? {
+            let begun = end.unwrap_or(0);
+            watch.open.entry((topic, partition)).and_modify(|log| *log = begun..begun + log.end);
+        }
+        Ok(watch)
     }
 
     /// Looks; whether all is there. While topics are made some are missing, and a look that fails is made again.
@@ -37,22 +48,15 @@ impl Watch {
         if self.last.is_some() {
             return true;
         }
-        let mut asked: Vec<(&str, Vec<i32>)> = Vec::new();
-        for (topic, partition) in self.open.keys() {
-            match asked.last_mut() {
-                Some((last, partitions)) if last == topic => partitions.push(*partition),
-                _ => asked.push((topic, vec![*partition])),
-            }
-        }
-        let Ok(ends) = self.target.ends_of(&asked) else { return false };
+        let Ok(ends) = self.target.ends_of(&places(&self.open)) else { return false };
         let now = now();
         for (topic, partition, end) in ends {
-            let end = end.unwrap_or(0);
-            if end > 0 {
+            let (place, end) = ((topic, partition), end.unwrap_or(0));
+            let Some(log) = self.open.get(&place) else { continue };
+            if end > log.start {
                 self.first.get_or_insert(now);
             }
-            let place = (topic, partition);
-            if self.open.get(&place).is_some_and(|expected| end >= *expected) {
+            if end >= log.end {
                 self.open.remove(&place);
             }
         }
@@ -62,9 +66,18 @@ impl Watch {
         self.last.is_some()
     }
 
+    /// How many records, and markers, have come.
+    ///
+    /// # Errors
+    /// When the target can't be asked.
+    pub fn arrived(&mut self) -> Result<i64, String> {
+        Ok(self.target.ends(self.set)?.sum - self.begun)
+    }
+
     /// Takes the times at which the target's log files, of partitions in `folder`, were last written, where they tell more
     /// than the looks: the last write is the end; where each partition is written once the first is the beginning.
-    pub fn refine(&mut self, folder: &Path, set: &Set) {
+    pub fn refine(&mut self, folder: &Path) {
+        let set = self.set;
         let partitions = set.ends().filter_map(|(topic, partition, _)| {
             Some(folder.join(format!("{}-{partition}", set.topics.get(topic)?.name)))
         });
@@ -73,6 +86,18 @@ impl Watch {
         self.first = self.first.map(|seen| earliest.map_or(seen, |earliest| seen.min(earliest)));
         self.last = self.last.map(|seen| written.iter().max().map_or(seen, |latest| seen.min(*latest)));
     }
+}
+
+/// By topic: those of one topic stand side by side.
+fn places(open: &BTreeMap<(String, i32), Range<i64>>) -> Vec<(&str, Vec<i32>)> {
+    let mut places: Vec<(&str, Vec<i32>)> = Vec::new();
+    for (topic, partition) in open.keys() {
+        match places.last_mut() {
+            Some((last, partitions)) if last == topic => partitions.push(*partition),
+            _ => places.push((topic, vec![*partition])),
+        }
+    }
+    places
 }
 
 /// When each log file of a partition that holds records was last written.
