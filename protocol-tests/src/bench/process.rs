@@ -63,17 +63,21 @@ pub fn run(mut command: Command, terms: &Terms<'_>, mut look: impl FnMut() -> bo
     let waiter = thread::spawn(move || tell.send((child.wait4(), now())));
     let mut memory = BTreeMap::new();
     let mut ordered = None;
+    let (mut done, mut look_at) = (false, started);
     let (used, ended) = loop {
         let begun = now();
-        let done = look();
+        if begun >= look_at {
+            done = look();
+            // Of many partitions a look takes long: it must not keep the target busy.
+            look_at = begun + begun.elapsed() * 10;
+        }
         remember(pid, &mut memory);
         let late = started.elapsed() > terms.limit;
         if ordered.is_none() && (late || done && !terms.ends) {
             ordered = Some(late);
             kill(&family(pid));
         }
-        // Of many partitions a look takes long: it must not keep the target busy.
-        match told.recv_timeout(LOOK.max(begun.elapsed() * 10)) {
+        match told.recv_timeout(LOOK) {
             Ok(end) => break end,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(format!("{program}: nobody waits for it")),

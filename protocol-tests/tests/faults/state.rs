@@ -1,12 +1,17 @@
 //! A state that can't be kept for a while, or at all: its coordinator moves, answers are lost or wrong, or the group is not
 //! for kferry to write.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
 use bytes::Bytes;
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::{ApiKey, OffsetCommitRequest};
+use kafka_protocol::protocol::Decodable;
 use protocol_tests::broker::access::Operation;
 use protocol_tests::broker::faults::{Action, Rule};
+use serde_json::Value;
 
-use super::Stage;
+use super::{Stage, large};
 
 #[test]
 fn a_coordinator_that_moves_again_and_again_is_followed() {
@@ -87,4 +92,56 @@ fn a_right_that_is_taken_away_during_a_run_ends_it_and_the_next_one_goes_on() {
     stage.target.with_core(|core| core.access.allow(Operation::ReadGroup, "kferry-m"));
     stage.run().args(["--name", "m"]).run().expect_code(0);
     stage.is_copied(0);
+}
+
+#[test]
+fn the_last_checkpoints_of_partitions_do_not_stand_in_front_of_the_first_journals_of_others() {
+    const PARTITIONS: i32 = 300;
+    let stage = Stage::new(1, 1);
+    stage.source.with_core(|core| {
+        core.create_topic("u", PARTITIONS, &[]).expect("a topic");
+        for partition in 0..PARTITIONS {
+            assert!(core.append("u", partition, large()));
+            core.commit("g", "u", partition, 0);
+        }
+    });
+    let stored = commits(&stage);
+    let begun = Instant::now();
+    // A part of them ends before the others are read.
+    stage.run().args(["--name", "m", "--memory", "8MiB"]).run().expect_code(0);
+    // Every five seconds all progress is stored, with whatever is to be stored then.
+    let may_be_mixed = begun.elapsed().as_secs() / 5;
+    let stored = stored.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_first = |kept: &Value| kept["records"] == 0 && kept["journal"].is_string();
+    let is_last = |kept: &Value| kept["next"] == kept["span"][1] && kept["records"] != 0;
+    let count = |is: &dyn Fn(&Value) -> bool| stored.iter().flatten().filter(|kept| is(kept)).count();
+    assert!(count(&is_first) > PARTITIONS as usize && count(&is_last) > PARTITIONS as usize, "{stored:?}");
+    let first_end = stored.iter().position(|commit| commit.iter().any(is_last));
+    let journaling = stored.iter().filter(|commit| commit.iter().any(is_first));
+    assert!(journaling.clone().count() > 1, "they went one after the other: {stored:?}");
+    let mixed = journaling.filter(|commit| commit.iter().any(is_last)).count();
+    assert!(
+        mixed as u64 <= may_be_mixed,
+        "{mixed} commits of first journals with last checkpoints, from {first_end:?} on"
+    );
+}
+
+/// What is stored for each partition, commit by commit, each of which takes a while.
+fn commits(stage: &Stage) -> Arc<Mutex<Vec<Vec<Value>>>> {
+    let stored = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&stored);
+    stage.target.with_core(|core| {
+        core.faults.hook(move |call, body| {
+            if call.api == ApiKey::OffsetCommit {
+                let request = OffsetCommitRequest::decode(&mut body.clone(), call.version).expect("an OffsetCommit");
+                let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+                let texts = partitions.filter_map(|partition| partition.committed_metadata.as_deref());
+                let kept = texts.filter_map(|text| serde_json::from_str(text).ok()).collect();
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push(kept);
+                return Some(Action::DelayRequest(100));
+            }
+            None
+        });
+    });
+    stored
 }
