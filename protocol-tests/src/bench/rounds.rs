@@ -263,7 +263,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Makes the target as it was in the beginning.
+    /// Makes the target as it was in the beginning, but for many topics, which stay and are emptied.
     fn prepare(&mut self, filled: &Filled, topics: bool) -> Result<(), String> {
         let mut target = Admin::connect(&self.target.address)?;
         target.forget(&filled.set.group());
