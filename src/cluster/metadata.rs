@@ -175,6 +175,13 @@ impl Cluster {
         Ok(answer)
     }
 
+    /// The leaders of partitions as the last look-up at each told them; they may be others by now.
+    pub fn remembered_leaders<'a>(&self, at: impl IntoIterator<Item = &'a TopicPartition>) -> Vec<Option<BrokerId>> {
+        let state = self.state();
+        let leader = |at| state.leaders.get(at).and_then(|leader| leader.as_ref().ok()).map(|leader| leader.broker);
+        at.into_iter().map(leader).collect()
+    }
+
     /// The partition's leader as remembered, or looked up where it is not.
     pub async fn leader(&self, at: &TopicPartition) -> Result<Leader, ClusterError> {
         self.repeat(|| async move {

@@ -22,7 +22,7 @@ use super::routes::{Place, Routes};
 use super::tally::Tally;
 use crate::cluster::Cluster;
 use crate::kafka::{BrokerId, Offset, Span, TopicPartition};
-use crate::state::{Checkpoint, Store, StoreError};
+use crate::state::{Checkpoint, Entry, Store, StoreError};
 
 mod checkpoints;
 mod slot;
@@ -54,13 +54,16 @@ const FETCH_BYTES: usize = 2560 * 1024;
 const LEAST_SHARE: usize = 64 * 1024;
 const MOST_SHARE: usize = 4 * 1024 * 1024;
 
+/// What a lane takes of the memory beside records, of its own and in commits: with thousands of them that many fewer are held.
+const LANE_BYTES: usize = 1024;
+
 /// The most bytes of one partition in one Fetch answer: two large batches, so that a lane goes half as often to its source.
 const PARTITION_BYTES: usize = 2304 * 1024;
 
 /// What the engine may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Bytes of records that may be held at a time: read and not yet acknowledged by the target, or asked for.
+    /// Bytes that records and lanes may take: read and not yet acknowledged by the target, or asked for.
     pub memory: usize,
     /// Bytes a second that may be read; `None`: as fast as both clusters allow.
     pub rate: Option<u64>,
@@ -71,6 +74,8 @@ pub struct Limits {
 pub struct Books {
     /// The state of the migration, with its lock.
     pub store: Store,
+    /// What is stored before anything is sent, while the lanes begin to read: the plan, and who writes.
+    pub first: Vec<Entry>,
     /// Partitions that are no lanes: they are stored now and then, so that they do not expire.
     pub others: Vec<(TopicPartition, Checkpoint)>,
     /// The time in ms since 1970 when the engine starts.
@@ -176,7 +181,7 @@ impl Engine {
             checkpoints: Checkpoints::new(books),
             tails: Tails::default(),
             requests: JoinSet::new(),
-            budget: Budget::new(limits.memory),
+            budget: Budget::new(limits.memory.saturating_sub(count * LANE_BYTES).max(limits.memory / 2)),
             crowded: BTreeMap::new(),
             fetch_bytes: FETCH_BYTES.min(limits.memory / 4).min(pace.at_once().unwrap_or(FETCH_BYTES)),
             pace,
@@ -196,7 +201,7 @@ impl Engine {
         mut stop: watch::Receiver<bool>,
         observe: &mut (dyn FnMut(&Progress, Lanes<'_>) + Send),
     ) -> Copies {
-        (0..self.slots.len()).for_each(|lane| self.target_routes.strand(lane));
+        self.take_places();
         let mut tick = tokio::time::interval(OBSERVE_EVERY);
         loop {
             self.dispatch();
@@ -204,6 +209,7 @@ impl Engine {
             self.start_tails();
             self.start_fetches();
             self.start_produces();
+            self.start_connections();
             self.start_store();
             if self.is_over() {
                 break;
@@ -223,6 +229,25 @@ impl Engine {
         let copied = self.copied();
         observe(&self.progress(), &|| copied.clone());
         Copies { lanes: copied, stamps_kept: self.tails.stamps_kept(), unstored: self.checkpoints.take_failure() }
+    }
+
+    /// Begins with the leaders that the clusters' handles remember. Connections to the target are opened while nothing may be
+    /// sent yet.
+    fn take_places(&mut self) {
+        let lanes: Vec<usize> = (0..self.slots.len()).collect();
+        for (cluster, routes) in [(&self.source, &mut self.source_routes), (&self.target, &mut self.target_routes)] {
+            let leaders = cluster.remembered_leaders(self.slots.iter().map(|slot| slot.lane.at()));
+            routes.found(&lanes, |lane| leaders.get(lane).copied().flatten());
+        }
+        for lane in lanes {
+            match self.target_routes.place(lane) {
+                Some(place) => {
+                    self.links.entry(LinkKey::new(place, self.connections.1, true)).or_default().open_early()
+                }
+                None => self.target_routes.strand(lane),
+            }
+            self.count(lane);
+        }
     }
 
     /// Whether nothing is left to do, to wait for, or that could be done.

@@ -52,6 +52,8 @@ impl LinkKey {
 pub(super) struct Link {
     pub(super) turns: Turns,
     pub(super) state: State,
+    /// Whether it is to be opened although nothing waits for it yet; tried once.
+    early: bool,
     pub(super) under_way: InOrder<Answered>,
 }
 
@@ -128,10 +130,20 @@ impl Link {
         }
     }
 
-    /// Whether somebody waits and nobody is connecting. Answers that a dead connection still owes come first: until then
-    /// nobody knows what became of the batches before.
-    pub(super) fn wants_connection(&self) -> bool {
-        !self.turns.is_empty() && self.under_way.len() == 0 && matches!(self.state, State::Closed)
+    /// Lanes will soon wait for it.
+    pub(super) fn open_early(&mut self) {
+        self.early = true;
+    }
+
+    /// Begins to connect where somebody waits and nobody is connecting. Answers that a dead connection still owes come first:
+    /// until then nobody knows what became of the batches before.
+    pub(super) fn begins_to_connect(&mut self) -> bool {
+        let begins =
+            (self.early || !self.turns.is_empty()) && self.under_way.len() == 0 && matches!(self.state, State::Closed);
+        if begins {
+            (self.early, self.state) = (false, State::Connecting);
+        }
+        begins
     }
 }
 
@@ -165,6 +177,21 @@ mod tests {
         assert_eq!(requests.begin(), 4);
         requests.came(4, "fourth");
         assert_eq!(requests.next(), Some("fourth"));
+    }
+
+    #[test]
+    fn a_connection_is_opened_for_lanes_that_wait_and_once_for_those_that_will() {
+        let mut link = Link::default();
+        assert!(!link.begins_to_connect());
+        link.open_early();
+        assert_eq!([link.begins_to_connect(), link.begins_to_connect()], [true, false], "it is under way");
+        link.state = State::Closed;
+        assert!(!link.begins_to_connect(), "it failed, and nobody waits yet");
+        link.turns.push(0);
+        assert!(link.begins_to_connect());
+        link.state = State::Closed;
+        link.under_way.begin();
+        assert!(!link.begins_to_connect(), "an answer is owed");
     }
 
     #[test]

@@ -184,6 +184,11 @@ pub(super) async fn stamp(target: Cluster, lane: usize, at: TopicPartition, end:
     Done::Stamped { lane, tail: timeout(SETTLE, tail_before(&target, at, end)).await.unwrap_or_default() }
 }
 
+/// Stores what must be durable before anything is sent, all of it.
+pub(super) async fn store_first(store: Store, entries: Vec<Entry>) -> Done {
+    Done::Stored { lanes: Vec::new(), stored: store.commit(entries).await.map(|()| Refusals::new()) }
+}
+
 pub(super) async fn store(store: Store, lanes: Vec<usize>, entries: Vec<Entry>) -> Done {
     Done::Stored { lanes, stored: store.commit_each(entries).await }
 }

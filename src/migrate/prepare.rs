@@ -1,4 +1,4 @@
-//! What must be known, and durable, before the first record is sent.
+//! What must be known before the copy begins, and what must be durable before the first record is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::cluster::{Cluster, Configs, Edge, Use};
 use crate::copy::{LaneSetup, Patience};
 use crate::kafka::{Offset, TopicId, TopicName, TopicPartition};
 use crate::plan::{LanePlan, Plan, Warning};
-use crate::state::{self, Checkpoint, Created, Store, Writer};
+use crate::state::{self, Checkpoint, Created, Entry, Writer};
 use crate::topics::{self, Mirrored};
 use crate::wire::ApiKey;
 
@@ -104,13 +104,12 @@ pub(super) fn created(made: &[Mirrored]) -> BTreeMap<TopicName, Created> {
     made.iter().map(|topic| (topic.spec.name.clone(), Created { finish: topic.at_end.clone() })).collect()
 }
 
-/// Makes everything durable that no batch may be sent without: the plan, and who writes.
-pub(super) async fn record(
+/// Everything that must be durable before a batch is sent: the plan, and who writes.
+pub(super) async fn first_entries(
     migration: &Migration<'_>,
-    store: &Store,
     checkpoints: &mut Recorded,
     changed: &BTreeSet<TopicPartition>,
-) -> Result<(), MigrateError> {
+) -> Result<Vec<Entry>, MigrateError> {
     let lacks_writer = |checkpoint: &Checkpoint| checkpoint.writer.is_none() && !checkpoint.is_finished();
     let mut changed = changed.clone();
     // Also what has not changed: a process that comes to itself after its session has ended must see that another one had
@@ -125,7 +124,7 @@ pub(super) async fn record(
     }
     let entry =
         |at: &TopicPartition| Some(checkpoints.get(at)?.entry(at, migration.now_ms, &migration.choices.holder.host));
-    store.commit(changed.iter().filter_map(entry).collect()).await.map_err(MigrateError::State)
+    Ok(changed.iter().filter_map(entry).collect())
 }
 
 /// The lanes that are to be served.

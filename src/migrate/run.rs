@@ -20,7 +20,7 @@ use crate::copy::{Books, Copies, Engine, LaneEnd, LaneProblem, LaneSetup};
 use crate::kafka::{Offset, Span, TopicName, TopicPartition};
 use crate::offsets::{Moved, Outcome as GroupOutcome, Replaces};
 use crate::plan::{Permit, Plan, Warning, WarningCode};
-use crate::state::{self, Opening, Store};
+use crate::state::{self, Entry, Opening, Store};
 use crate::topics::{self, LeftOutBecause, Made, Mirrored};
 
 /// A run that may start.
@@ -240,10 +240,10 @@ async fn story(
         }
         prepared = prepare(migration, store, observer) => prepared?,
     };
-    let Prepared { mut checkpoints, resumed, told, warnings } = prepared;
+    let Prepared { mut checkpoints, resumed, first, told, warnings } = prepared;
     // The lanes know better from now on, and ten thousand of them need the memory.
     (outcome.lanes, outcome.idle) = (Vec::new(), Recorded::new());
-    let copies = copy(migration, store, &mut checkpoints, &resumed, stop.clone(), observer).await;
+    let copies = copy(migration, (store, first), &mut checkpoints, &resumed, stop.clone(), observer).await;
     outcome.warnings.extend(warnings);
     outcome.warnings.extend(copy_warnings(&copies));
     for lane in &copies.lanes {
@@ -276,12 +276,14 @@ async fn story(
 struct Prepared {
     checkpoints: Recorded,
     resumed: BTreeSet<TopicPartition>,
+    /// What must be durable before anything is sent.
+    first: Vec<Entry>,
     /// The source offsets up to which a run that came to its end has told what was lost.
     told: BTreeMap<TopicPartition, Offset>,
     warnings: Vec<Warning>,
 }
 
-/// Takes up what the migration remembers, makes the topics, and makes the plan durable.
+/// Takes up what the migration remembers, makes the topics, and says what is to be durable before anything is sent.
 async fn prepare(
     migration: &Migration<'_>,
     store: &Store,
@@ -320,8 +322,8 @@ async fn prepare(
         checkpoints.insert(lane.at.clone(), prepare::begun(lane, end, id, &created));
         changed.insert(lane.at.clone());
     }
-    prepare::record(migration, store, &mut checkpoints, &changed).await?;
-    Ok(Prepared { checkpoints, resumed, told, warnings })
+    let first = prepare::first_entries(migration, &mut checkpoints, &changed).await?;
+    Ok(Prepared { checkpoints, resumed, first, told, warnings })
 }
 
 async fn create_topics(migration: &Migration<'_>, observer: &mut dyn Observer) -> Result<Made, MigrateError> {
@@ -346,7 +348,7 @@ fn refused_configs(topic: &Mirrored) -> impl Iterator<Item = Warning> {
 /// Copies all lanes. Their checkpoints are theirs meanwhile, and come back with the result.
 async fn copy(
     migration: &Migration<'_>,
-    store: &Store,
+    (store, first): (&Store, Vec<Entry>),
     checkpoints: &mut Recorded,
     resumed: &BTreeSet<TopicPartition>,
     stop: watch::Receiver<bool>,
@@ -361,6 +363,7 @@ async fn copy(
     }
     let books = Books {
         store: store.clone(),
+        first,
         others: checkpoints.iter().map(|(at, checkpoint)| (at.clone(), checkpoint.clone())).collect(),
         began_ms: migration.now_ms,
         host: migration.choices.holder.host.clone(),

@@ -1,6 +1,7 @@
 //! A state that can't be kept for a while, or at all: its coordinator moves, answers are lost or wrong, or the group is not
 //! for kferry to write.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use protocol_tests::broker::faults::{Action, Rule};
 use protocol_tests::broker::serve::now_ms;
 use serde_json::Value;
 
-use super::{Stage, large};
+use super::{Stage, large, until_counted};
 
 #[test]
 fn a_coordinator_that_moves_again_and_again_is_followed() {
@@ -124,6 +125,58 @@ fn the_last_checkpoints_of_partitions_do_not_stand_in_front_of_the_first_journal
         mixed as i64 <= may_be_mixed,
         "{mixed} commits of first journals with last checkpoints, from {first_end:?} on"
     );
+}
+
+#[test]
+fn a_run_reads_while_its_plan_is_being_stored_and_sends_nothing_before() {
+    const STORING: i64 = 1_500;
+    let stage = Stage::new(1, 1);
+    let cut = Arc::new(AtomicU32::new(0));
+    let (cuts, mut sent) = (Arc::clone(&cut), 0);
+    stage.target.with_core(|core| {
+        core.faults.hook(move |call, _| {
+            sent += u32::from(call.api == ApiKey::Produce);
+            let cut = call.api == ApiKey::Produce && sent > 1;
+            cuts.fetch_add(u32::from(cut), Ordering::SeqCst);
+            cut.then_some(Action::CutBefore)
+        });
+    });
+    let killed = stage.run().args(["--name", "m"]).start();
+    until_counted("all but the first batch fails", &cut, 1);
+    killed.signal("KILL");
+    killed.wait();
+    // What comes next of the partition is journaled: that alone would let it be sent.
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let note = |apis: &'static [ApiKey]| {
+        let asked = Arc::clone(&asked);
+        move |api| {
+            if apis.contains(&api) {
+                asked.lock().unwrap_or_else(PoisonError::into_inner).push((api, now_ms()));
+            }
+        }
+    };
+    let (read, written) = (note(&[ApiKey::Fetch]), note(&[ApiKey::OffsetCommit, ApiKey::Produce]));
+    let mut delays = vec![Action::DelayRequest(STORING)];
+    stage.source.with_core(|core| {
+        core.faults.hook(move |call, _| {
+            read(call.api);
+            None
+        });
+    });
+    stage.target.with_core(|core| {
+        core.faults.hook(move |call, _| {
+            written(call.api);
+            if call.api == ApiKey::OffsetCommit { delays.pop() } else { None }
+        });
+    });
+    stage.slowly().args(["--name", "m", "--take-over"]).run().expect_code(0);
+    stage.is_copied(0);
+    let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = |api| asked.iter().find(|(asked, _)| *asked == api).map(|(_, at)| *at).expect("it was asked");
+    let storing = first(ApiKey::OffsetCommit)..first(ApiKey::OffsetCommit) + STORING;
+    assert!(first(ApiKey::Produce) >= storing.end, "{storing:?}: {asked:?}");
+    let meanwhile = asked.iter().filter(|(api, at)| *api == ApiKey::Fetch && storing.contains(at));
+    assert!(meanwhile.count() > 1, "it reads on, half a megabyte a second: {storing:?}: {asked:?}");
 }
 
 /// What is stored for each partition, commit by commit, each of which takes a while.

@@ -118,8 +118,11 @@ async fn a_leader_that_is_doubted_is_looked_up_anew() {
         _ => metadata(if asked.before == 0 { &[1] } else { &[2] }),
     });
     let cluster = script.connect().await;
+    let remembered = || cluster.remembered_leaders(&[at(0), at(9)]);
     assert_eq!(cluster.leader(&at(0)).await.map(|leader| leader.broker), Ok(BrokerId(1)));
+    assert_eq!(remembered(), [Some(BrokerId(1)), None]);
     assert_eq!(cluster.refresh_leader(&at(0)).await.map(|leader| leader.broker), Ok(BrokerId(2)));
+    assert_eq!(remembered(), [Some(BrokerId(2)), None]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,7 @@ const REFRESH: Duration = Duration::from_secs(30 * 60);
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     books: Books,
+    first: First,
     wanted: BTreeSet<usize>,
     /// Lanes that have ended: nothing waits for their last checkpoint but the end of the copy.
     ended: BTreeSet<usize>,
@@ -40,9 +41,18 @@ pub(super) struct Checkpoints {
     failure: Option<StoreError>,
 }
 
+/// Where that stands which must be durable before anything is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum First {
+    Due,
+    UnderWay,
+    Stored,
+}
+
 impl Checkpoints {
     pub(super) fn new(books: Books) -> Self {
         Self {
+            first: if books.first.is_empty() { First::Stored } else { First::Due },
             books,
             wanted: BTreeSet::new(),
             ended: BTreeSet::new(),
@@ -73,7 +83,7 @@ impl Checkpoints {
 
     /// Whether records may be sent.
     pub(super) fn may_write(&self) -> bool {
-        self.books.store.may_write()
+        self.first == First::Stored && self.books.store.may_write()
     }
 
     /// Whether nothing can be stored any more, and so nothing be sent.
@@ -83,7 +93,7 @@ impl Checkpoints {
 
     /// Whether nothing waits to be stored.
     pub(super) fn are_done(&self) -> bool {
-        let none = self.wanted.is_empty() && self.ended.is_empty();
+        let none = self.first != First::Due && self.wanted.is_empty() && self.ended.is_empty();
         !self.under_way && (none || self.failure.is_some())
     }
 
@@ -104,6 +114,13 @@ impl Engine {
         let now = self.now();
         let checkpoints = &mut self.checkpoints;
         if checkpoints.under_way || checkpoints.failure.is_some() || self.tails.are_looking() {
+            return;
+        }
+        if checkpoints.first == First::Due {
+            checkpoints.first = First::UnderWay;
+            checkpoints.under_way = true;
+            let entries = std::mem::take(&mut checkpoints.books.first);
+            self.requests.spawn(requests::store_first(checkpoints.books.store.clone(), entries));
             return;
         }
         let ends = self.live == 0 || self.deadline.is_some();
@@ -150,6 +167,7 @@ impl Engine {
         self.checkpoints.under_way = false;
         match stored {
             Ok(refusals) => {
+                self.checkpoints.first = First::Stored;
                 for &lane in lanes {
                     self.slots[lane].stored = self.slots[lane].storing;
                     match refusals.get(self.slots[lane].lane.at()) {

@@ -86,6 +86,15 @@ impl Engine {
         }
     }
 
+    /// Opens the target connections that are wanted.
+    pub(super) fn start_connections(&mut self) {
+        for (key, link) in &mut self.links {
+            if link.begins_to_connect() {
+                self.requests.spawn(requests::connect(self.target.clone(), *key));
+            }
+        }
+    }
+
     /// Sends what waits for target connections.
     ///
     /// Nothing goes while the lock may be somebody else's.
@@ -104,10 +113,6 @@ impl Engine {
                 }
                 let named = batches.into_iter().map(|(lane, batch)| (lane, slots[lane].lane.at().clone(), batch));
                 self.requests.spawn(requests::produce(connection, *key, link.under_way.begin(), named.collect()));
-            }
-            if link.wants_connection() {
-                link.state = State::Connecting;
-                self.requests.spawn(requests::connect(self.target.clone(), *key));
             }
         }
     }
