@@ -7,8 +7,9 @@ use kferry::batch::{Codec, CodecFault};
 /// The most that is decompressed.
 pub const CAP: usize = 1 << 20;
 
-/// What a decompressor holds whatever it reads: tables, windows, a vector that was grown to twice the cap.
-const OVERHEAD: usize = 8 << 20;
+/// What a decompressor holds whatever it reads: tables, windows, a vector that was grown to twice the cap; most for linked
+/// LZ4 blocks of 4 MiB, of which three have room.
+const OVERHEAD: usize = 15 << 20;
 
 /// Decompresses `data`, compares with what `second` makes of it, and reads back what kferry makes of `data` itself.
 /// `second` is another decompressor of at most the given number of bytes; it is only asked about what kferry reads.

@@ -7,6 +7,10 @@ use std::io::Write;
 use twox_hash::XxHash32;
 
 pub(super) fn decode(bytes: &[u8], cap: usize) -> Result<Vec<u8>, CodecFault> {
+    // lz4_flex also knows the frames of before 2013, which no Kafka client does, and sets 16 MiB aside for them.
+    if !bytes.starts_with(&MAGIC) {
+        return Err(CodecFault::malformed("it does not begin as an LZ4 frame"));
+    }
     walk(bytes).map_err(CodecFault::malformed)?;
     read_all(FrameDecoder::new(bytes), cap)
 }
@@ -18,8 +22,8 @@ pub(super) fn encode(bytes: &[u8]) -> Result<Vec<u8>, CodecFault> {
     encoder.finish().map_err(CodecFault::malformed)
 }
 
-/// Bytes of the number that begins a frame.
-const MAGIC: usize = 4;
+/// The number that begins a frame.
+const MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
 
 /// The flags of a frame's header that decide where things are (LZ4 Frame Format 1.6).
 #[derive(Clone, Copy)]
@@ -49,7 +53,7 @@ impl Flags {
 /// behind the frame nobody looks at, as in Kafka's own client.
 fn walk(frame: &[u8]) -> Result<(), CursorError> {
     let mut cursor = Cursor::new(frame);
-    cursor.take("magic", MAGIC)?;
+    cursor.take("magic", MAGIC.len())?;
     let flags = Flags(cursor.u8("flags")?);
     cursor.take("frame header", flags.extra().saturating_add(2))?;
     loop {
@@ -67,10 +71,10 @@ fn walk(frame: &[u8]) -> Result<(), CursorError> {
 /// The frame with the checksum that its header should have. What is no frame is left as it is.
 pub(super) fn with_header_checksum(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
-    let flags = Flags(frame.get(MAGIC).copied().unwrap_or_default());
-    let end = flags.extra().saturating_add(MAGIC + 2);
+    let flags = Flags(frame.get(MAGIC.len()).copied().unwrap_or_default());
+    let end = flags.extra().saturating_add(MAGIC.len() + 2);
     if let Some((header, [checksum, ..])) = frame.split_at_mut_checked(end) {
-        let hash = XxHash32::oneshot(0, header.get(MAGIC..).unwrap_or_default());
+        let hash = XxHash32::oneshot(0, header.get(MAGIC.len()..).unwrap_or_default());
         *checksum = hash.to_be_bytes()[2];
     }
     frame

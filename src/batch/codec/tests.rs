@@ -85,6 +85,14 @@ fn lz4_with_linked_blocks_and_checksums_is_read() {
 }
 
 #[test]
+fn lz4_frames_of_before_kafka_are_not_looked_into() {
+    let legacy = decoded(Codec::Lz4, include_bytes!("../../../fixtures/defects/lz4-legacy-frame.bin"), CAP);
+    let fault = legacy.expect_err("no Kafka client reads it").fault;
+    assert_eq!(fault, CodecFault::Malformed("it does not begin as an LZ4 frame".to_owned()));
+    assert!(decoded(Codec::Lz4, &[], CAP).is_err());
+}
+
+#[test]
 fn an_lz4_frame_that_ends_early_is_not_taken_for_a_whole_one() {
     let found = [
         &include_bytes!("../../../fixtures/defects/lz4-frame-without-end-mark.bin")[..],
