@@ -28,15 +28,16 @@
 //! batches (2026-11-27, five to eight alternating runs each): not worth a second runtime. Neither fewer connections to the
 //! target, nor larger Fetch answers, nor memory that the allocator keeps change more than the noise.
 //!
-//! Of 8,000 partitions with one batch each (2026-11-28, perf of the whole machine, warm brokers) the 0.6 s from the first record
-//! to the last hold 0.4 CPU-s of the target's request threads, 0.1 to 0.2 of the source's, 0.2 to 0.4 of both brokers' garbage
-//! collectors, and 0.25 of kferry; nothing is idle. Of kferry's (beside embedded brokers) 0.08 are the kernel's for sockets, page
-//! faults in it, 0.03 the text of journals, 0.01 checksums, and the rest is spread over all that a lane does: only the
-//! allocator has more than 0.01. A raw copier (`raw-go`) takes a fifth less time, and one that waits for journals of the same
-//! size (`raw-go-journal`) hardly more than that. What counts is that a request names few topics with many partitions of each:
-//! lanes that were dealt to connections one by one took 0.1 s more. The stamps cost nothing (with and without, ten alternating
-//! runs each), and neither 3 connections instead of 8 nor answers of 8 MiB gain anything; Produce requests of 0.25, 0.5 or 4 MiB
-//! instead of 1.5 take longer.
+//! Of 8,000 partitions with one batch each (2026-11-28, perf of the whole machine, warm brokers) the 0.5 s from the first record
+//! to the last hold 0.5 CPU-s of the target's request threads, 0.1 of the source's, 0.2 of both brokers' garbage collectors, and
+//! 0.14 of kferry; nothing is idle. As much again of the source and of kferry comes before: lanes read while the plan and the
+//! first journals are stored, which took 0.1 s off what follows, and as much time passes before the first record as without.
+//! Of all of kferry's (beside embedded brokers) a third is the kernel's for sockets, page faults in it, an eighth the text of
+//! journals, a twentieth checksums, and the rest is spread over all that a lane does, most of it in the allocator. Journals are
+//! what is left: a raw copier (`raw-go`) takes about as long, and longer than kferry when it waits for them (`raw-go-journal`).
+//! What counts is that a request names few topics with many partitions of each: lanes that were dealt to connections one by one
+//! took 0.1 s more. The stamps cost nothing (with and without, ten alternating runs each), and neither 3 connections instead of 8
+//! nor answers of 8 MiB gain anything; Produce requests of 0.25, 0.5 or 4 MiB instead of 1.5 take longer.
 
 mod answer;
 mod budget;
