@@ -72,7 +72,7 @@ fn walk(frame: &[u8]) -> Result<(), CursorError> {
 pub(super) fn with_header_checksum(frame: &[u8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
     let flags = Flags(frame.get(MAGIC.len()).copied().unwrap_or_default());
-    let end = flags.extra().saturating_add(MAGIC.len() + 2);
+    let end = MAGIC.len().saturating_add(2).saturating_add(flags.extra());
     if let Some((header, [checksum, ..])) = frame.split_at_mut_checked(end) {
         let hash = XxHash32::oneshot(0, header.get(MAGIC.len()..).unwrap_or_default());
         *checksum = hash.to_be_bytes()[2];
