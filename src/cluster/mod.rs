@@ -20,7 +20,7 @@ pub mod retry;
 
 pub use calls::commit::Stored;
 pub use calls::commits::{Commits, Committed};
-pub use calls::configs::{Configs, TopicValues};
+pub use calls::configs::{ConfigNames, Configs, TopicValues};
 pub use calls::groups::{Group, GroupDescription, GroupList};
 pub use calls::membership::{Joined, Joining};
 pub use calls::offsets::{Edge, ListedOffset, Moment};

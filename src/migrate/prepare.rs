@@ -137,7 +137,7 @@ pub(super) async fn lanes(
     let open = || checkpoints.iter().filter(|(_, checkpoint)| !checkpoint.is_finished());
     let topics: BTreeSet<&TopicName> = open().map(|(at, _)| &at.topic).collect();
     let topics: Vec<TopicName> = topics.into_iter().cloned().collect();
-    let configs = migration.target.topic_configs(&topics).await;
+    let configs = migration.target.topic_configs(&topics, Some(&RULING)).await;
     let rules = |topic: &TopicName| {
         let known = configs.get(topic).and_then(|configs| configs.as_ref().ok());
         let rules = known.map_or_else(Rules::default, |configs| target_rules(configs, migration.now_ms));
@@ -175,13 +175,19 @@ pub(super) async fn lanes(
     (0..).zip(open()).filter_map(setup).collect()
 }
 
+const MAX_BATCH_BYTES: &str = "max.message.bytes";
+const TIMESTAMP_TYPE: &str = "message.timestamp.type";
+
+/// The configs that [`target_rules`] reads.
+const RULING: [&str; 4] = [MAX_BATCH_BYTES, TIMESTAMP_TYPE, topics::AFTER, topics::DIFFERENCE];
+
 /// What a target topic takes, as far as its configs tell. A topic whose configs may not be read says so by its refusals.
 fn target_rules(configs: &Configs, now_ms: i64) -> Rules {
     let value = |name: &str| configs.get(name)?.value.as_deref();
     let number = |name: &str| value(name)?.parse::<i64>().ok();
-    let stamps = value("message.timestamp.type") == Some("LogAppendTime");
+    let stamps = value(TIMESTAMP_TYPE) == Some("LogAppendTime");
     Rules {
-        max_batch_bytes: number("max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok()),
+        max_batch_bytes: number(MAX_BATCH_BYTES).and_then(|bytes| usize::try_from(bytes).ok()),
         // Brokers that stamp their own time don't mind the records' times.
         latest_timestamp: topics::timestamp_limit(number, topics::AFTER)
             .filter(|_| !stamps)

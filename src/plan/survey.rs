@@ -203,7 +203,7 @@ async fn configs(
     cluster: &Cluster,
     topics: &[TopicName],
 ) -> Result<BTreeMap<TopicName, Option<Configs>>, ClusterError> {
-    let answers = cluster.topic_configs(topics).await;
+    let answers = cluster.topic_configs(topics, None).await;
     answers.into_iter().map(|(name, configs)| Ok((name, unless_refused(configs)?.ok()))).collect()
 }
 

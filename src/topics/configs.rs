@@ -21,7 +21,7 @@ pub const BEFORE: &str = "message.timestamp.before.max.ms";
 /// The setting that limits how far in the future record timestamps may be.
 pub const AFTER: &str = "message.timestamp.after.max.ms";
 /// The setting for both directions that these two have replaced (KIP-937, Kafka 3.6).
-const DIFFERENCE: &str = "message.timestamp.difference.max.ms";
+pub const DIFFERENCE: &str = "message.timestamp.difference.max.ms";
 
 /// The limit of [`BEFORE`] or [`AFTER`] in ms, and the setting it comes from: brokers that have the newer ones too (3.6 to
 /// 3.9) heed the older one as long as the newer is at its default, no limit.

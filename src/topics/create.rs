@@ -111,7 +111,7 @@ pub async fn finish(target: &Cluster, late: &TopicValues) -> Result<(), TopicsEr
     }
     // Brokers before 2.3 replace all overrides of a topic at once.
     let names: Vec<TopicName> = late.keys().cloned().collect();
-    let known = target.topic_configs(&names).await;
+    let known = target.topic_configs(&names, None).await;
     let whole = late.iter().map(|(name, configs)| {
         let mut whole: BTreeMap<String, String> = match known.get(name) {
             Some(Ok(known)) => overrides(known).collect(),

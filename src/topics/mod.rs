@@ -11,6 +11,6 @@ mod create;
 mod mirror;
 
 pub use codecs::{codecs, release};
-pub use configs::{AFTER, BEFORE, Effective, timestamp_limit};
+pub use configs::{AFTER, BEFORE, DIFFERENCE, Effective, timestamp_limit};
 pub use create::{Made, TopicsError, create, finish};
 pub use mirror::{ConfigLeftOut, Defaults, LeftOutBecause, Mirrored, command, mirror};

@@ -154,9 +154,10 @@ async fn ends(cluster: &Cluster, edge: Edge, partitions: &[TopicPartition]) -> E
 
 /// Which topics have a cleaner. Where it may not be known, a gap in the log is enough to think so.
 async fn compacted(cluster: &Cluster, topics: &[TopicName]) -> BTreeMap<TopicName, bool> {
-    let configs = cluster.topic_configs(topics).await;
+    const POLICY: &str = "cleanup.policy";
+    let configs = cluster.topic_configs(topics, Some(&[POLICY])).await;
     let policy = |configs: &crate::cluster::Configs| {
-        let value = configs.get("cleanup.policy").and_then(|entry| entry.value.as_deref());
+        let value = configs.get(POLICY).and_then(|entry| entry.value.as_deref());
         value.is_none_or(|policies| policies.split(',').any(|policy| policy.trim() == "compact"))
     };
     configs.into_iter().map(|(topic, configs)| (topic, configs.as_ref().map_or(true, policy))).collect()

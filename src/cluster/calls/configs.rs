@@ -15,6 +15,10 @@ use std::sync::Arc;
 /// Topics that one request asks for at most: their answer has some ten KiB each from brokers that explain configs.
 const MOST: usize = 200;
 
+/// The names of the configs that are asked for; `None` for all. Where a few are wanted of many topics, naming them makes
+/// the brokers' work and their answers ten times smaller.
+pub type ConfigNames = Option<&'static [&'static str]>;
+
 /// Configs by name.
 pub type Configs = BTreeMap<String, ConfigEntry>;
 
@@ -26,8 +30,13 @@ type Set = (TopicName, Result<(), ClusterError>);
 type Share<K> = Vec<(K, Result<Configs, ClusterError>)>;
 
 impl Cluster {
-    /// The effective configs of topics. One that may not be read, or that does not exist, has its own error.
-    pub async fn topic_configs(&self, topics: &[TopicName]) -> BTreeMap<TopicName, Result<Configs, ClusterError>> {
+    /// The effective configs of topics, as `names` says: all, or those that the broker knows of some. A topic whose configs
+    /// may not be read, or that does not exist, has its own error.
+    pub async fn topic_configs(
+        &self,
+        topics: &[TopicName],
+        names: ConfigNames,
+    ) -> BTreeMap<TopicName, Result<Configs, ClusterError>> {
         self.rounds(topics.to_vec(), |left| async move {
             let subject = |topic: &TopicName| Subject::Topic(topic.clone());
             // Every broker knows the configs of all topics.
@@ -38,8 +47,8 @@ impl Cluster {
             };
             let uses = (0..CONNECTIONS).cycle().map(Use::Control);
             let shares = left.chunks(MOST).zip(uses).map(|(share, used)| (broker, used, share.to_vec())).collect();
-            let ask = |connection: Arc<Connection>, share: Vec<TopicName>| async move {
-                ask(&connection, share, Resource::Topic, Subject::Topic).await
+            let ask = move |connection: Arc<Connection>, share: Vec<TopicName>| async move {
+                ask(&connection, share, names, Resource::Topic, Subject::Topic).await
             };
             self.shares(ApiKey::DescribeConfigs, subject, shares, ask).await
         })
@@ -79,7 +88,7 @@ impl Cluster {
         self.rounds(brokers, |left| async move {
             let shares = left.into_iter().map(|broker| (broker, Use::Control(0), vec![broker])).collect();
             let ask = |connection: Arc<Connection>, share: Vec<BrokerId>| async move {
-                ask(&connection, share, Resource::Broker, |_| Subject::Whole).await
+                ask(&connection, share, None, Resource::Broker, |_| Subject::Whole).await
             };
             self.shares(ApiKey::DescribeConfigs, |_| Subject::Whole, shares, ask).await
         })
@@ -105,12 +114,13 @@ async fn set(connection: &Connection, changed: &TopicValues, whole: &TopicValues
 async fn ask<K: Clone + Ord>(
     connection: &Connection,
     share: Vec<K>,
+    names: ConfigNames,
     resource: fn(K) -> Resource,
     subject: fn(K) -> Subject,
 ) -> Result<Share<K>, ClusterError> {
     let resources: Vec<_> = share.iter().cloned().map(resource).collect();
     let keys: BTreeMap<_, _> = resources.iter().cloned().zip(share).collect();
-    let answer = connection.call(&DescribeConfigs { resources }, Subject::Whole).await?;
+    let answer = connection.call(&DescribeConfigs { resources, names }, Subject::Whole).await?;
     let checked = |answered: ResourceConfigs| {
         let key = keys.get(&answered.resource?)?.clone();
         let message = answered.message.as_deref();

@@ -29,7 +29,7 @@ async fn every_call_can_move_between_threads() {
     drop(is_send(cluster.list_offsets(Edge::Latest, &[])));
     drop(is_send(cluster.find_offsets(Moment::Newest, &[])));
     drop(is_send(cluster.peek(&[], header)));
-    drop(is_send(cluster.topic_configs(&[])));
+    drop(is_send(cluster.topic_configs(&[], None)));
     drop(is_send(cluster.broker_configs()));
     drop(is_send(cluster.create_topics(&[], true)));
     drop(is_send(cluster.init_producer_id()));

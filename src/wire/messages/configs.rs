@@ -7,6 +7,7 @@ use crate::wire::fetch::{put_count, put_string};
 use crate::wire::{ApiKey, Reader, Request, Rope, WireError};
 use bytes::{BufMut, Bytes};
 use kafka_protocol::messages::{DescribeConfigsRequest, describe_configs_request::DescribeConfigsResource};
+use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeMap;
 
 /// What has configs.
@@ -30,11 +31,14 @@ impl Resource {
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 
-/// Asks for all configs of some resources.
+/// Asks for the configs of some resources.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DescribeConfigs {
     /// Topics, or the one broker that is asked.
     pub resources: Vec<Resource>,
+    /// The configs that are asked for by name, at least one; `None` for all. A name that the broker does not know is no
+    /// error: the answer lacks it.
+    pub names: Option<&'static [&'static str]>,
 }
 
 /// A broker's answer to [`DescribeConfigs`].
@@ -100,12 +104,13 @@ impl Request for DescribeConfigs {
         if version == 0 {
             return self.encode_0();
         }
+        let keys = self.names.map(|names| names.iter().copied().map(StrBytes::from_static_str).collect::<Vec<_>>());
         let resource = |resource: &Resource| {
             let (kind, name) = resource.parts();
             DescribeConfigsResource::default()
                 .with_resource_type(kind)
                 .with_resource_name(string(&name))
-                .with_configuration_keys(None)
+                .with_configuration_keys(keys.clone())
         };
         let resources = self.resources.iter().map(resource).collect();
         write(&DescribeConfigsRequest::default().with_resources(resources), version)
@@ -126,7 +131,14 @@ impl DescribeConfigs {
         for (kind, name) in self.resources.iter().map(Resource::parts) {
             out.put_i8(kind);
             put_string(&mut out, "resource_name", &name)?;
-            out.put_i32(-1); // config_names: all
+            let Some(names) = self.names else {
+                out.put_i32(-1);
+                continue;
+            };
+            put_count(&mut out, names.len())?;
+            for name in names {
+                put_string(&mut out, "config_name", name)?;
+            }
         }
         Ok(Rope::from(out))
     }

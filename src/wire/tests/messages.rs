@@ -247,7 +247,8 @@ fn topics_are_created_and_refused_in_every_version() {
 }
 
 fn resources() -> DescribeConfigs {
-    DescribeConfigs { resources: vec![Resource::Topic(TopicName::from("t")), Resource::Broker(BrokerId(3))] }
+    let resources = vec![Resource::Topic(TopicName::from("t")), Resource::Broker(BrokerId(3))];
+    DescribeConfigs { resources, names: None }
 }
 
 #[test]
@@ -263,6 +264,21 @@ fn configs_are_asked_for_by_hand_in_version_0() {
         assert_eq!((read.resources[0].resource_type, read.resources[1].resource_type), (2, 4));
         assert_eq!(read.resources[0].configuration_keys, None);
         assert!(!read.include_synonyms && !read.include_documentation);
+    }
+}
+
+#[test]
+fn single_configs_are_asked_for_by_name() {
+    let topic = Resource::Topic(TopicName::from("t"));
+    let some = DescribeConfigs { resources: vec![topic], names: Some(&["ab", "c"]) };
+    let expected = [
+        &[0, 0, 0, 1, 2, 0, 1, b't'][..],
+        &[0, 0, 0, 2, 0, 2, b'a', b'b', 0, 1, b'c'], // two names
+    ];
+    assert_eq!(written(&some, 0), expected.concat());
+    for version in 1..=4 {
+        let read: kafka::DescribeConfigsRequest = as_read_by_a_broker(&some, version);
+        assert_eq!(read.resources[0].configuration_keys, Some(vec![text("ab"), text("c")]));
     }
 }
 
