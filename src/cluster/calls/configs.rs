@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// Topics that one request asks for at most: their answer has some ten KiB each from brokers that explain configs.
 const MOST: usize = 200;
 
-/// The names of the configs that are asked for; `None` for all. Where a few are wanted of many topics, naming them makes
-/// the brokers' work and their answers ten times smaller.
+/// The names of the configs that are asked for; `None` for all. Where a few are wanted of many topics, naming them keeps
+/// the answers small: brokers explain each config that they tell.
 pub type ConfigNames = Option<&'static [&'static str]>;
 
 /// Configs by name.

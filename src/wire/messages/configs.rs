@@ -132,7 +132,7 @@ impl DescribeConfigs {
             out.put_i8(kind);
             put_string(&mut out, "resource_name", &name)?;
             let Some(names) = self.names else {
-                out.put_i32(-1);
+                out.put_i32(-1); // config_names: all
                 continue;
             };
             put_count(&mut out, names.len())?;
